@@ -1,0 +1,91 @@
+//! The network layer's service: hands connections and batches to the engine and time to both.
+
+use crate::links::{Host, Outside, client_id};
+use crate::signals::Shutdown;
+use carnelian_commands::Engine;
+use carnelian_config::{Config, Directive};
+use carnelian_net::{Admission, ConnId, Deadline, Net, Next, Outcome, PeerKind, Service};
+use carnelian_resp::{Batch, Limits, ProtocolError, ReplyBuf};
+
+/// The engine between the network and the process.
+pub(crate) struct Adapter {
+    pub(crate) engine: Engine,
+    pub(crate) host: Host,
+    pub(crate) shutdown: Shutdown,
+}
+
+impl Service for Adapter {
+    fn accepted(&mut self, net: &mut Net, id: ConnId, _out: &mut ReplyBuf) -> Admission {
+        let Some(kind) = net.conn(id).map(|conn| conn.peer().kind()) else { return Admission::Accept };
+        if kind == PeerKind::Remote && is_protected(self.engine.config()) {
+            return Admission::Refuse(PROTECTED);
+        }
+        self.engine.connected(client_id(id), kind == PeerKind::Unix);
+        Admission::Accept
+    }
+
+    fn limits(&self, id: ConnId) -> Limits {
+        self.engine.limits(client_id(id))
+    }
+
+    fn requests(
+        &mut self,
+        net: &mut Net,
+        id: ConnId,
+        batch: &Batch,
+        buf: &[u8],
+        out: &mut ReplyBuf,
+    ) -> Outcome {
+        let mut outside = Outside { net, host: &mut self.host };
+        let outcome = self.engine.run_batch(&mut outside, client_id(id), batch, buf, out);
+        let next = match outcome.next {
+            carnelian_commands::Next::Continue => Next::Continue,
+            carnelian_commands::Next::CloseAfterReply => Next::CloseAfterReply,
+            carnelian_commands::Next::CloseNow => Next::CloseNow,
+            carnelian_commands::Next::Pause => Next::Pause,
+        };
+        Outcome { executed: outcome.executed, next }
+    }
+
+    fn protocol_error(&mut self, _net: &mut Net, id: ConnId, error: &ProtocolError, _out: &mut ReplyBuf) {
+        self.engine.protocol_error(client_id(id), error);
+    }
+
+    fn closed(&mut self, _net: &mut Net, id: ConnId) {
+        self.engine.disconnected(client_id(id));
+    }
+
+    fn after_sleep(&mut self, net: &mut Net) {
+        let now = net.now();
+        self.engine.turn(now.mono_ns, now.wall_us);
+    }
+
+    fn before_sleep(&mut self, net: &mut Net) -> Option<Deadline> {
+        let mut outside = Outside { net, host: &mut self.host };
+        let wake_ms = self.engine.before_sleep(&mut outside);
+        Some(net.now().at_wall_ms(wake_ms))
+    }
+
+    fn describe(&self, net: &Net, id: ConnId) -> String {
+        let addr = net.conn(id).map_or(String::new(), |conn| conn.addr());
+        format!("id={} addr={addr}", id.serial)
+    }
+
+    fn woken(&mut self, net: &mut Net) {
+        if self.shutdown.requested().is_some() {
+            log::warn!("User requested shutdown...");
+            net.stop();
+        }
+    }
+}
+
+/// Whether clients from other machines are refused: nobody protected the server, so it protects itself.
+fn is_protected(config: &Config) -> bool {
+    config.flag(Directive::named("protected-mode")) && config.text(Directive::named("requirepass")).is_empty()
+}
+
+/// What such clients are told; clients know the code.
+const PROTECTED: &[u8] = b"-DENIED Carnelian is running in protected mode: no password is set for the default user, \
+so only clients on the same machine are served. To serve others, set a password with the requirepass directive, or, if \
+the network is trusted, set protected-mode to no; both work in the configuration file and with CONFIG SET from the same \
+machine.\r\n";

@@ -1,0 +1,154 @@
+//! carnelian-server: wires the configuration, the engine and the network together and runs the loop.
+
+mod adapter;
+mod cli;
+mod daemon;
+mod links;
+mod logging;
+mod process;
+mod rewrite;
+mod signals;
+
+use adapter::Adapter;
+use anyhow::Context;
+use carnelian_commands::{Engine, Options};
+use carnelian_config::{COMPATIBLE_VERSION, Config, Directive};
+use carnelian_net::Net;
+use cli::{Launch, Request};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+fn main() -> ExitCode {
+    let result = std::env::current_dir().context("no current directory").and_then(|directory| {
+        match cli::parse(std::env::args_os().skip(1), &directory) {
+            Request::Help => print!("{}", cli::USAGE),
+            Request::Version => println!("{}", cli::version_line(process::ALLOCATOR)),
+            Request::Refused(reason) => anyhow::bail!(reason),
+            Request::Serve(launch) => return launch_server(&launch, &directory),
+        }
+        Ok(())
+    });
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Reads the configuration, goes to the background if it says so, and serves until a shutdown.
+fn launch_server(launch: &Launch, directory: &Path) -> anyhow::Result<()> {
+    let stdin = cli::read_stdin(launch)?;
+    let mut config = cli::load(launch, &stdin)?;
+    if config.flag(Directive::named("daemonize"))
+        && daemon::detach(directory, &stdin)? == daemon::Side::Foreground
+    {
+        return Ok(());
+    }
+    start_log(launch, &config);
+    let pid_file = write_pid_file(&config);
+    limit_clients(&mut config)?;
+    // What CONFIG GET dir answers when nobody set it.
+    let here = std::env::current_dir()?;
+    config.assign(links::DIR, &[here.as_os_str().as_bytes()]).map_err(|reason| anyhow::anyhow!(reason))?;
+    let result = serve(config, launch.file.clone());
+    if let Err(error) = &result {
+        log::warn!("{error}");
+    }
+    if let Some(path) = pid_file {
+        daemon::remove_pid_file(&path);
+    }
+    result
+}
+
+fn start_log(launch: &Launch, config: &Config) {
+    logging::init(links::log_file(config), config.word(Directive::named("loglevel")));
+    logging::set_style(config.word(links::LOG_FORMAT), config.word(links::LOG_TIMESTAMPS));
+    log::info!("oO0OoO0OoO0Oo Redis is starting oO0OoO0OoO0Oo");
+    let (own, bits, pid) = (env!("CARGO_PKG_VERSION"), usize::BITS, std::process::id());
+    log::info!("Redis version={COMPATIBLE_VERSION}, carnelian={own}, bits={bits}, pid={pid}, just started");
+    if launch.bare {
+        log::warn!("Warning: no config file specified, using the default config.");
+    } else {
+        log::info!("Configuration loaded");
+    }
+    logging::set_role(logging::Role::Primary);
+    if config.flag(Directive::named("always-show-logo")) {
+        logging::banner(own, config.int(Directive::named("port")) as u16);
+    }
+}
+
+/// Writes the process id where the configuration wants it. The server goes on without it, as Redis does.
+fn write_pid_file(config: &Config) -> Option<PathBuf> {
+    let path = String::from_utf8_lossy(config.text(Directive::named("pidfile"))).into_owned();
+    let path = match (path.is_empty(), config.flag(Directive::named("daemonize"))) {
+        (true, false) => return None,
+        (true, true) => PathBuf::from(daemon::DEFAULT_PID_FILE),
+        (false, _) => PathBuf::from(path),
+    };
+    match daemon::write_pid_file(&path) {
+        Ok(()) => Some(path),
+        Err(error) => {
+            log::warn!("Failed to write PID file: {error}");
+            None
+        }
+    }
+}
+
+/// Raises the limit of open files to what `maxclients` needs, or lowers `maxclients` to what the limit allows.
+fn limit_clients(config: &mut Config) -> anyhow::Result<()> {
+    const MAXCLIENTS: Directive = Directive::named("maxclients");
+    let wanted = config.size(MAXCLIENTS) as usize;
+    let adjusted = carnelian_net::raise_open_files(wanted);
+    if adjusted.max_clients == 0 {
+        anyhow::bail!(
+            "Your current 'ulimit -n' of {} is not enough for the server to start",
+            adjusted.before
+        );
+    }
+    if adjusted.max_clients < wanted {
+        log::warn!(
+            "You requested maxclients of {wanted} requiring at least {} max file descriptors; \
+             maxclients has been reduced to {} to compensate for low ulimit.",
+            adjusted.needed,
+            adjusted.max_clients
+        );
+        config
+            .assign(MAXCLIENTS, &[adjusted.max_clients.to_string().as_bytes()])
+            .map_err(|reason| anyhow::anyhow!(reason))?;
+    } else if adjusted.now != adjusted.before {
+        log::info!(
+            "Increased maximum number of open files to {} (it was originally set to {}).",
+            adjusted.now,
+            adjusted.before
+        );
+    }
+    Ok(())
+}
+
+fn serve(config: Config, config_file: Option<PathBuf>) -> anyhow::Result<()> {
+    let mut net = Net::new(links::net_config(&config))?;
+    log::info!("Running mode=standalone, port={}.", config.int(Directive::named("port")));
+    net.listen()?;
+    let waker = net.waker();
+    let shutdown = signals::listen(move || waker.wake())?;
+    let (hash_seed, random_seed, run_id) = process::secrets()?;
+    let host = links::Host { identity: process::identity(config_file.as_deref(), run_id), config_file };
+    let has_unix = !config.text(Directive::named("unixsocket")).is_empty();
+    let engine = Engine::new(Options { config, hash_seed, random_seed, now_us: net.now().wall_us });
+    log::info!("Server initialized");
+    if net.listening().next().is_some() {
+        log::info!("Ready to accept connections tcp");
+    }
+    if has_unix {
+        log::info!("Ready to accept connections unix");
+    }
+    net.run(&mut Adapter { engine, host, shutdown })?;
+    log::warn!("Redis is now ready to exit, bye bye...");
+    Ok(())
+}

@@ -1,0 +1,114 @@
+//! What the process knows of itself: memory, processor time, the machine it runs on.
+
+use carnelian_commands::{Identity, ProcessStats};
+use std::fs;
+use std::path::Path;
+use tikv_jemalloc_ctl::{Access, AsName, epoch, stats};
+
+/// Reads memory and processor time. Costs about 30 us: for INFO and MEMORY, not for every command.
+pub(crate) fn measure() -> ProcessStats {
+    // The allocator's figures are as of the last advance of its epoch.
+    let fresh = epoch::advance().is_ok();
+    let bytes = |read: Result<usize, tikv_jemalloc_ctl::Error>| read.map_or(0, |n| n as u64);
+    let (cpu_user_us, cpu_system_us) = processor_time("/proc/self/stat");
+    let (cpu_main_user_us, cpu_main_system_us) = processor_time("/proc/thread-self/stat");
+    ProcessStats {
+        rss: resident_bytes(),
+        allocated: if fresh { bytes(stats::allocated::read()) } else { 0 },
+        allocator_active: bytes(stats::active::read()),
+        allocator_resident: bytes(stats::resident::read()),
+        system_memory: system_memory(),
+        cpu_user_us,
+        cpu_system_us,
+        cpu_main_user_us,
+        cpu_main_system_us,
+    }
+}
+
+fn resident_bytes() -> u64 {
+    let statm = fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let pages: u64 = statm.split(' ').nth(1).and_then(|n| n.parse().ok()).unwrap_or(0);
+    pages * rustix::param::page_size() as u64
+}
+
+fn system_memory() -> u64 {
+    let info = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let line = info.lines().find_map(|l| l.strip_prefix("MemTotal:")).unwrap_or("");
+    let kib: u64 = line.trim().trim_end_matches("kB").trim().parse().unwrap_or(0);
+    kib * 1024
+}
+
+/// User and system time of a process or thread, in microseconds.
+fn processor_time(path: &str) -> (u64, u64) {
+    let stat = fs::read_to_string(path).unwrap_or_default();
+    // The second field is the program's name in parentheses and may contain spaces.
+    let mut fields = stat.rsplit(')').next().unwrap_or("").split_whitespace().skip(11);
+    let mut ticks = || fields.next().and_then(|n| n.parse::<u64>().ok()).unwrap_or(0);
+    let per_second = rustix::param::clock_ticks_per_second();
+    let mut micros = || ticks() * 1_000_000 / per_second;
+    (micros(), micros())
+}
+
+/// Facts that stay the same while the process lives.
+pub(crate) fn identity(config_file: Option<&Path>, run_id: String) -> Identity {
+    let uname = rustix::system::uname();
+    let [system, release, machine] =
+        [uname.sysname(), uname.release(), uname.machine()].map(|part| part.to_string_lossy().into_owned());
+    let multiplexing = if cfg!(any(target_os = "linux", target_os = "android")) { "epoll" } else { "kqueue" };
+    Identity {
+        pid: std::process::id(),
+        executable: std::env::current_exe().map_or(String::new(), |path| path.display().to_string()),
+        config_file: config_file.map_or(String::new(), |path| path.display().to_string()),
+        os: format!("{system} {release} {machine}"),
+        allocator: ALLOCATOR.to_owned(),
+        run_id,
+        multiplexing: multiplexing.to_owned(),
+    }
+}
+
+/// The general allocator, as INFO and `--version` name it.
+pub(crate) const ALLOCATOR: &str = "jemalloc-5.3.0";
+
+/// Seeds from the system: of the keyspace's hashes, of random choices, and 40 hexadecimal digits that name this run.
+pub(crate) fn secrets() -> anyhow::Result<((u64, u64), u64, String)> {
+    let mut bytes = [0u8; 44];
+    getrandom::fill(&mut bytes).map_err(|error| anyhow::anyhow!("no random numbers: {error}"))?;
+    let word = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().expect("8 bytes"));
+    let run_id = bytes[24..].iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(((word(0), word(8)), word(16), run_id))
+}
+
+/// Gives unused memory of the general allocator back to the system.
+pub(crate) fn purge() {
+    if let Err(error) = purge_arenas() {
+        log::debug!("The allocator did not purge: {error}");
+    }
+}
+
+/// Sets each arena's decay time to "at once", which purges it, and back.
+fn purge_arenas() -> tikv_jemalloc_ctl::Result<()> {
+    let arenas: u32 = tikv_jemalloc_ctl::arenas::narenas::read()?;
+    for arena in 0..arenas {
+        for kind in ["dirty", "muzzy"] {
+            let name = format!("arena.{arena}.{kind}_decay_ms\0");
+            let decay = name.as_bytes().name();
+            let before: isize = decay.read()?;
+            decay.write(0isize)?;
+            decay.write(before)?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_of_a_running_process_are_plausible() {
+        let stats = measure();
+        assert!(stats.rss > 1 << 20 && stats.rss < stats.system_memory, "{stats:?}");
+        assert!(stats.allocated > 0 && stats.allocated <= stats.allocator_active, "{stats:?}");
+        purge_arenas().expect("every arena has a decay time");
+    }
+}

@@ -1,0 +1,58 @@
+//! A command is one row and one function: its name appears in one source file, that of its row.
+
+use std::collections::BTreeMap;
+
+use super::Repository;
+use super::text::without_tests;
+
+const COMMANDS: &str = "crates/commands/src/";
+/// Shorter names are also words of options, of events or of subcommands.
+const SHORTEST: usize = 6;
+/// Longer names that are also words of options (GETEX PERSIST, HELLO SETNAME), of events or of other things.
+const WORDS: [&str; 8] = ["client", "command", "config", "expire", "memory", "object", "persist", "setname"];
+
+pub(crate) fn repeated(repository: &Repository) -> anyhow::Result<Vec<String>> {
+    let sources: Vec<(&str, &str)> = repository
+        .sources()
+        .filter(|(path, _)| path.starts_with(COMMANDS))
+        .map(|(path, text)| (path, without_tests(text)))
+        .collect();
+    Ok(findings(&sources))
+}
+
+fn findings(sources: &[(&str, &str)]) -> Vec<String> {
+    let mut rows: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (path, text) in sources {
+        for name in row_names(text).filter(|name| name.len() >= SHORTEST && !WORDS.contains(name)) {
+            rows.entry(name).or_default().push(path);
+        }
+    }
+    let mut findings = Vec::new();
+    for (name, homes) in rows {
+        let literals = [format!("\"{name}\""), format!("\"{}\"", name.to_uppercase())];
+        for (path, text) in sources {
+            let is_home = homes.contains(path);
+            if !is_home && literals.iter().any(|literal| text.contains(literal)) {
+                findings.push(format!("{path}: {name}, whose row is in {}", homes.join(", ")));
+            }
+        }
+    }
+    findings
+}
+
+/// The names in lines such as `name: "get",`.
+fn row_names(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().filter_map(|line| line.trim().strip_prefix("name: \"")?.strip_suffix("\","))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::findings;
+
+    #[test]
+    fn a_second_mention_is_found() {
+        let row = ("a.rs", "Row {\n    name: \"getrange\",\n}");
+        assert_eq!(findings(&[row, ("b.rs", "x")]), [""; 0]);
+        assert_eq!(findings(&[row, ("b.rs", "b\"GETRANGE\"")]).len(), 1);
+    }
+}

@@ -1,0 +1,158 @@
+//! What the engine knows of each client. Knows no socket and no buffer.
+
+use carnelian_resp::Protocol;
+
+use crate::links::{ClientId, Close};
+
+/// Whether replies are sent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum ReplyMode {
+    /// All are.
+    On,
+    /// None is.
+    Off,
+    /// The running command's is not, the next one's is not either.
+    SkipNext,
+    /// The running command's is not.
+    Skip,
+}
+
+bitflags::bitflags! {
+    /// Properties of a client that are on or off.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+    pub(crate) struct ClientFlags: u16 {
+        /// Receives every command that runs.
+        const MONITOR = 1 << 0;
+        /// CLIENT NO-EVICT.
+        const NO_EVICT = 1 << 1;
+        /// CLIENT NO-TOUCH.
+        const NO_TOUCH = 1 << 2;
+        /// CLIENT IMPORT-SOURCE.
+        const IMPORT_SOURCE = 1 << 3;
+        /// Connected through a Unix socket.
+        const UNIX_SOCKET = 1 << 4;
+        /// Its next command waits for the end of a pause.
+        const PAUSED = 1 << 5;
+        /// CLIENT CAPA redirect.
+        const CAPA_REDIRECT = 1 << 6;
+        /// Closes when its output is written.
+        const CLOSING = 1 << 7;
+    }
+}
+
+/// One connected client.
+#[derive(Debug)]
+pub(crate) struct Client {
+    pub(crate) id: ClientId,
+    pub(crate) db: usize,
+    pub(crate) protocol: Protocol,
+    pub(crate) authenticated: bool,
+    pub(crate) flags: ClientFlags,
+    pub(crate) reply: ReplyMode,
+    /// Set by a command that ends the connection.
+    pub(crate) close: Option<Close>,
+    /// The last command, for CLIENT LIST.
+    pub(crate) last_command: Option<u16>,
+    pub(crate) name: Option<Box<[u8]>>,
+    pub(crate) lib_name: Option<Box<[u8]>>,
+    pub(crate) lib_version: Option<Box<[u8]>>,
+    /// Unix time in milliseconds.
+    pub(crate) created_ms: u64,
+    /// Unix time in milliseconds.
+    pub(crate) last_active_ms: u64,
+    /// Commands executed.
+    pub(crate) commands: u64,
+}
+
+impl Client {
+    pub(crate) fn new(id: ClientId, now_ms: u64) -> Self {
+        Client {
+            id,
+            db: 0,
+            protocol: Protocol::Resp2,
+            authenticated: false,
+            flags: ClientFlags::empty(),
+            reply: ReplyMode::On,
+            close: None,
+            last_command: None,
+            name: None,
+            lib_name: None,
+            lib_version: None,
+            created_ms: now_ms,
+            last_active_ms: now_ms,
+            commands: 0,
+        }
+    }
+
+    /// Seconds since it connected.
+    pub(crate) fn age_seconds(&self, now_ms: u64) -> u64 {
+        now_ms.saturating_sub(self.created_ms) / 1000
+    }
+
+    /// Seconds since its last command.
+    pub(crate) fn idle_seconds(&self, now_ms: u64) -> u64 {
+        now_ms.saturating_sub(self.last_active_ms) / 1000
+    }
+
+    /// The flags as CLIENT LIST shows them.
+    pub(crate) fn flag_letters(&self) -> String {
+        let letters: String =
+            FLAG_LETTERS.iter().filter(|(flag, _)| self.flags.contains(*flag)).map(|f| f.1).collect();
+        if letters.is_empty() { "N".to_owned() } else { letters }
+    }
+}
+
+/// How CLIENT LIST shows flags, in its order.
+const FLAG_LETTERS: [(ClientFlags, char); 7] = [
+    (ClientFlags::MONITOR, 'O'),
+    (ClientFlags::PAUSED, 'b'),
+    (ClientFlags::CLOSING, 'c'),
+    (ClientFlags::UNIX_SOCKET, 'U'),
+    (ClientFlags::NO_EVICT, 'e'),
+    (ClientFlags::NO_TOUCH, 'T'),
+    (ClientFlags::IMPORT_SOURCE, 'I'),
+];
+
+/// The connected clients by slot.
+#[derive(Default)]
+pub(crate) struct Clients {
+    slots: Vec<Option<Client>>,
+    count: usize,
+}
+
+impl Clients {
+    pub(crate) fn insert(&mut self, client: Client) {
+        let slot = client.id.slot as usize;
+        if slot >= self.slots.len() {
+            self.slots.resize_with(slot + 1, || None);
+        }
+        debug_assert!(self.slots[slot].is_none(), "slot {slot} is taken");
+        self.slots[slot] = Some(client);
+        self.count += 1;
+    }
+
+    pub(crate) fn remove(&mut self, id: ClientId) -> Option<Client> {
+        let slot = self.slots.get_mut(id.slot as usize)?;
+        let removed = slot.take_if(|client| client.id == id)?;
+        self.count -= 1;
+        Some(removed)
+    }
+
+    /// The client in `slot`, which must be taken.
+    #[inline]
+    pub(crate) fn at(&mut self, slot: usize) -> &mut Client {
+        self.slots[slot].as_mut().expect("a running command's client is connected")
+    }
+
+    pub(crate) fn get(&self, id: ClientId) -> Option<&Client> {
+        self.slots.get(id.slot as usize)?.as_ref().filter(|client| client.id == id)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Client> {
+        self.slots.iter().flatten()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.count
+    }
+}

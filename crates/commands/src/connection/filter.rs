@@ -1,0 +1,216 @@
+//! The filters of CLIENT LIST and CLIENT KILL: any combination of conditions, each of which may be negated with a
+//! `NOT-` before its name.
+
+use carnelian_resp::number;
+
+use super::DEFAULT_USER;
+use crate::args::{Rest, is, text};
+use crate::client::{Client, ClientFlags};
+use crate::context::Ctx;
+use crate::error::Error;
+use crate::links::{Address, LinkInfo};
+
+/// Letters that CLIENT LIST may show as flags.
+const FLAGS: &[u8] = b"AbBcdeEiIMNOPrRSTtuUx";
+
+/// Which clients a command is about.
+pub(super) struct Filter {
+    /// Each condition, and whether it must not hold.
+    conditions: Vec<(Condition, bool)>,
+    /// Whether the client that asks is left out.
+    pub(super) skips_own: bool,
+}
+
+enum Condition {
+    Id(Vec<i64>),
+    /// Whether clients of an ordinary kind are meant; there are no others yet.
+    Ordinary(bool),
+    /// The user exists; there is only one.
+    User,
+    Addr(Vec<u8>),
+    Laddr(Vec<u8>),
+    Ip(Vec<u8>),
+    MinAge(i64),
+    MinIdle(i64),
+    Name(Vec<u8>),
+    LibName(Vec<u8>),
+    LibVersion(Vec<u8>),
+    Flags(Vec<u8>),
+    Db(usize),
+    Capabilities(Vec<u8>),
+}
+
+impl Filter {
+    /// The client at one address.
+    pub(super) fn of_address(address: &[u8]) -> Filter {
+        Filter { conditions: vec![(Condition::Addr(address.to_vec()), false)], skips_own: false }
+    }
+
+    /// Whether all conditions hold.
+    pub(super) fn passes(&self, client: &Client, link: &LinkInfo, now_ms: u64) -> bool {
+        self.conditions.iter().all(|(condition, negated)| condition.holds(client, link, now_ms) != *negated)
+    }
+}
+
+impl Condition {
+    fn holds(&self, client: &Client, link: &LinkInfo, now_ms: u64) -> bool {
+        let same = |value: &Option<Box<[u8]>>, wanted: &[u8]| value.as_deref().unwrap_or_default() == wanted;
+        match self {
+            Condition::Id(ids) => ids.contains(&(client.id.serial as i64)),
+            Condition::Ordinary(yes) => *yes,
+            Condition::User => true,
+            Condition::Addr(address) => link.peer.to_string().as_bytes() == address,
+            Condition::Laddr(address) => link.local.to_string().as_bytes() == address,
+            Condition::Ip(ip) => match &link.peer {
+                Address::Tcp(address) => address.ip().to_string().as_bytes() == ip,
+                Address::Unix(path) => path.as_os_str().as_encoded_bytes() == ip,
+            },
+            Condition::MinAge(seconds) => client.age_seconds(now_ms) as i64 >= *seconds,
+            Condition::MinIdle(seconds) => client.idle_seconds(now_ms) as i64 >= *seconds,
+            Condition::Name(name) => same(&client.name, name),
+            Condition::LibName(name) => same(&client.lib_name, name),
+            Condition::LibVersion(version) => same(&client.lib_version, version),
+            Condition::Flags(wanted) => {
+                let letters = client.flag_letters();
+                wanted.iter().all(|letter| letters.as_bytes().contains(letter))
+            }
+            Condition::Db(db) => client.db == *db,
+            Condition::Capabilities(wanted) => {
+                wanted.is_empty() || client.flags.contains(ClientFlags::CAPA_REDIRECT)
+            }
+        }
+    }
+}
+
+/// The filter of a CLIENT LIST command.
+pub(super) fn parse_list(cx: &Ctx<'_>) -> Result<Filter, Error> {
+    parse(cx, true)
+}
+
+/// The filter of a CLIENT KILL command in the form with options.
+pub(super) fn parse_kill(cx: &Ctx<'_>) -> Result<Filter, Error> {
+    parse(cx, false)
+}
+
+fn parse(cx: &Ctx<'_>, list: bool) -> Result<Filter, Error> {
+    let mut rest = Rest::new(cx.argv, 2);
+    let mut filter = Filter { conditions: Vec::new(), skips_own: !list };
+    let mut after_ids = false;
+    while let Some(option) = rest.next() {
+        if is(option, "SKIPME") {
+            filter.skips_own = match rest.value()? {
+                word if is(word, "yes") => true,
+                word if is(word, "no") => false,
+                _ => return Err(Error::Syntax),
+            };
+            after_ids = false;
+            continue;
+        }
+        let (negated, name) = match option.split_at_checked(4) {
+            Some((prefix, name)) if is(prefix, "NOT-") => (true, name),
+            _ => (false, option),
+        };
+        let parser = Parser { cx, list, negated };
+        let Some(condition) = parser.condition(name, &mut rest)? else {
+            return Err(if list && after_ids { Error::ClientIdInvalid } else { Error::Syntax });
+        };
+        after_ids = matches!(condition, Condition::Id(_));
+        filter.conditions.push((condition, negated));
+    }
+    Ok(filter)
+}
+
+struct Parser<'p, 'a> {
+    cx: &'p Ctx<'a>,
+    list: bool,
+    negated: bool,
+}
+
+impl Parser<'_, '_> {
+    /// The condition called `name`, if there is one.
+    fn condition(&self, name: &[u8], rest: &mut Rest<'_>) -> Result<Option<Condition>, Error> {
+        let name = name.to_ascii_lowercase();
+        let condition = match name.as_slice() {
+            b"id" => Condition::Id(self.ids(rest)?),
+            b"maxage" if !self.negated => Condition::MinAge(positive(rest.value()?, "maxage")?),
+            b"idle" if !self.negated => Condition::MinIdle(positive(rest.value()?, "idle")?),
+            b"type" => Condition::Ordinary(is_ordinary(rest.value()?)?),
+            b"user" => user(rest.value()?)?,
+            b"addr" => Condition::Addr(rest.value()?.to_vec()),
+            b"laddr" => Condition::Laddr(rest.value()?.to_vec()),
+            b"ip" => Condition::Ip(rest.value()?.to_vec()),
+            b"name" => Condition::Name(rest.value()?.to_vec()),
+            b"lib-name" => Condition::LibName(rest.value()?.to_vec()),
+            b"lib-ver" => Condition::LibVersion(rest.value()?.to_vec()),
+            b"flags" => Condition::Flags(self.letters(rest.value()?, FLAGS, "flags")?),
+            b"capa" => Condition::Capabilities(self.letters(rest.value()?, b"r", "capa")?),
+            b"db" => Condition::Db(self.db(rest.value()?)?),
+            _ => return Ok(None),
+        };
+        Ok(Some(condition))
+    }
+
+    /// One number or more.
+    fn ids(&self, rest: &mut Rest<'_>) -> Result<Vec<i64>, Error> {
+        let mut ids = Vec::new();
+        while let Some(id) = rest.peek().and_then(number::parse_i64) {
+            if id < 1 && !self.list {
+                return Err(Error::ClientIdNotPositive);
+            }
+            ids.push(id);
+            rest.next();
+        }
+        match rest.peek() {
+            _ if !ids.is_empty() => Ok(ids),
+            None => Err(Error::Syntax),
+            Some(_) if self.negated => Err(Error::Syntax),
+            Some(_) if self.list => Err(Error::ClientIdInvalid),
+            Some(_) => Err(Error::ClientIdNotPositive),
+        }
+    }
+
+    /// A set of letters out of `known`.
+    fn letters(&self, value: &[u8], known: &[u8], what: &str) -> Result<Vec<u8>, Error> {
+        if value.iter().all(|letter| known.contains(letter)) {
+            return Ok(value.to_vec());
+        }
+        let place = if self.negated { format!("NOT-{}", what.to_uppercase()) } else { "provided".to_owned() };
+        Err(Error::other(format!("ERR Unknown {what} found in the {place} filter: {}", text(value))))
+    }
+
+    fn db(&self, value: &[u8]) -> Result<usize, Error> {
+        let number = number::parse_i64(value).filter(|db| i32::try_from(*db).is_ok());
+        let number = number.ok_or(Error::Text("ERR DB is not an integer or out of range"))?;
+        let databases = self.cx.keyspace.databases();
+        match usize::try_from(number) {
+            Ok(db) if db < databases => Ok(db),
+            _ => Err(Error::other(format!("ERR DB number should be between 0 and {}", databases - 1))),
+        }
+    }
+}
+
+fn positive(value: &[u8], what: &str) -> Result<i64, Error> {
+    match number::parse_i64(value) {
+        Some(seconds) if seconds > 0 => Ok(seconds),
+        Some(_) => Err(Error::other(format!("ERR {what} should be greater than 0"))),
+        None => Err(Error::other(format!("ERR {what} is not an integer or out of range"))),
+    }
+}
+
+/// Whether a type of clients is that of all present ones.
+fn is_ordinary(value: &[u8]) -> Result<bool, Error> {
+    match value {
+        word if is(word, "normal") => Ok(true),
+        word if ["master", "primary", "slave", "replica", "pubsub"].iter().any(|kind| is(word, kind)) => {
+            Ok(false)
+        }
+        _ => Err(Error::quoting(b"ERR Unknown client type '", value, b"'")),
+    }
+}
+
+fn user(name: &[u8]) -> Result<Condition, Error> {
+    match name == DEFAULT_USER {
+        true => Ok(Condition::User),
+        false => Err(Error::quoting(b"ERR No such user '", name, b"'")),
+    }
+}

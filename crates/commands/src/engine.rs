@@ -1,0 +1,594 @@
+//! The one way to execute a command: look it up, check it, run it, account for it.
+
+use carnelian_config::{Config, Directive};
+use carnelian_keyspace::{Key, Keyspace};
+use carnelian_resp::{Argv, Batch, Limits, ProtocolError, ReplyBuf};
+
+use crate::args;
+use crate::client::{Client, ClientFlags, Clients, ReplyMode};
+use crate::context::Ctx;
+use crate::error::Error;
+use crate::links::{ClientId, Close, Links};
+use crate::monitor;
+use crate::pause::Pauses;
+use crate::row::Flags;
+use crate::settings::Settings;
+use crate::stats::Stats;
+use crate::table::{CommandId, Found, Table};
+
+/// The version of Redis whose behaviour clients may assume.
+pub(crate) const REDIS_VERSION: &str = carnelian_config::COMPATIBLE_VERSION;
+
+/// Commands of a batch whose table entries are prefetched before the first of them runs.
+const WINDOW: usize = 16;
+
+/// Expired keys removed between two looks at the clock.
+const EXPIRE_SLICE: usize = 64;
+
+/// Nanoseconds that removing expired keys may take per turn of the loop.
+const EXPIRE_BUDGET_NS: u64 = 500_000;
+
+/// Milliseconds between two rounds of periodic work.
+const CRON_MS: u64 = 100;
+
+/// The password that unauthenticated clients must give, unless it is empty.
+pub(crate) const REQUIREPASS: Directive = Directive::named("requirepass");
+const DATABASES: Directive = Directive::named("databases");
+const MAX_BULK: Directive = Directive::named("proto-max-bulk-len");
+
+/// What happens to a connection after a batch.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Next {
+    /// It goes on.
+    Continue,
+    /// It ends when its output is written.
+    CloseAfterReply,
+    /// It ends at once.
+    CloseNow,
+    /// Its remaining commands wait for [`Links::resume`].
+    Pause,
+}
+
+/// What became of a batch.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct BatchOutcome {
+    /// Commands executed, from the first on.
+    pub executed: usize,
+    /// What happens to the connection.
+    pub next: Next,
+}
+
+/// What an [`Engine`] starts with.
+pub struct Options {
+    /// Values of all directives.
+    pub config: Config,
+    /// Secret seed of the keyspace's hashes.
+    pub hash_seed: (u64, u64),
+    /// Seed of all random choices.
+    pub random_seed: u64,
+    /// Unix time in microseconds.
+    pub now_us: u64,
+}
+
+/// Everything commands work on.
+pub struct Engine {
+    keyspace: Keyspace,
+    state: State,
+}
+
+/// What the engine owns besides the keyspace.
+pub(crate) struct State {
+    pub(crate) table: Table,
+    pub(crate) clients: Clients,
+    pub(crate) config: Config,
+    pub(crate) settings: Settings,
+    pub(crate) stats: Stats,
+    pub(crate) pauses: Pauses,
+    /// Clients that see every command.
+    pub(crate) monitors: Vec<ClientId>,
+    /// Arguments of the running command that MONITOR must not show.
+    pub(crate) redacted: Vec<usize>,
+    /// When the engine began: Unix time in microseconds.
+    pub(crate) started_us: u64,
+    /// Bytes the allocator had handed out when the first turn began.
+    pub(crate) startup_memory: u64,
+    /// The turn's clock readings: monotonic nanoseconds and Unix microseconds.
+    turn: (u64, u64),
+    /// When the previous command ended.
+    last_ns: u64,
+    /// Unix time of the next round of periodic work, in milliseconds.
+    next_cron_ms: u64,
+    /// Whether reads of the keyspace count as accesses at present.
+    touch: bool,
+}
+
+/// A command of a batch, looked up.
+#[derive(Clone, Copy)]
+struct Prepared<'a> {
+    argv: Argv<'a>,
+    found: Found,
+    key: Option<Key<'a>>,
+}
+
+impl State {
+    /// Whether clients have to authenticate.
+    pub(crate) fn auth_required(&self) -> bool {
+        !self.config.text(REQUIREPASS).is_empty()
+    }
+
+    #[inline]
+    fn prepare<'a>(&self, keyspace: &Keyspace, argv: Argv<'a>) -> Prepared<'a> {
+        let found = self.table.find(argv.arg(0), argv.get(1));
+        let key = match found {
+            Found::Command(id) => match self.table.command(id).first_key {
+                0 => None,
+                index => argv.get(index).map(|bytes| keyspace.key(bytes)),
+            },
+            _ => None,
+        };
+        Prepared { argv, found, key }
+    }
+
+    /// The command to execute, or why it is refused.
+    #[inline]
+    fn admit(&mut self, slot: usize, prepared: &Prepared<'_>) -> Result<CommandId, Error> {
+        let argv = prepared.argv;
+        let id = match prepared.found {
+            Found::Command(id) => id,
+            Found::Container(id) if argv.len() > 1 => {
+                return Err(Error::unknown_subcommand(self.table.name(id), argv));
+            }
+            Found::Container(id) => return Err(self.reject(id, Error::Arity(self.table.name(id).into()))),
+            Found::Unknown => return Err(Error::unknown_command(argv)),
+        };
+        let row = self.table.command(id).row;
+        if !row.accepts(argv.len()) {
+            return Err(self.reject(id, Error::Arity(self.table.name(id).into())));
+        }
+        if !self.clients.at(slot).authenticated && !row.flags.contains(Flags::NO_AUTH) && self.auth_required()
+        {
+            return Err(self.reject(id, Error::NoAuth));
+        }
+        Ok(id)
+    }
+
+    fn reject(&mut self, id: CommandId, error: Error) -> Error {
+        self.stats.commands[id].rejected += 1;
+        error
+    }
+
+    /// Whether a command has to wait for the end of a CLIENT PAUSE.
+    fn is_paused(&self, id: CommandId) -> bool {
+        self.pauses.holds(self.table.command(id).row.flags.contains(Flags::WRITE))
+    }
+}
+
+impl Engine {
+    /// An engine with empty databases.
+    pub fn new(options: Options) -> Self {
+        let table = Table::new();
+        let mut keyspace = Keyspace::new(carnelian_keyspace::Options {
+            databases: options.config.size(DATABASES) as usize,
+            hash_seed: options.hash_seed,
+            random_seed: options.random_seed,
+        });
+        keyspace.set_now(options.now_us / 1000);
+        let settings = Settings::new(&options.config);
+        settings.apply_to(&mut keyspace);
+        let state = State {
+            clients: Clients::default(),
+            stats: Stats::new(table.len()),
+            table,
+            settings,
+            config: options.config,
+            pauses: Pauses::default(),
+            monitors: Vec::new(),
+            redacted: Vec::new(),
+            started_us: options.now_us,
+            startup_memory: 0,
+            turn: (0, options.now_us),
+            last_ns: 0,
+            next_cron_ms: 0,
+            touch: true,
+        };
+        Engine { keyspace, state }
+    }
+
+    /// The configuration in force.
+    pub fn config(&self) -> &Config {
+        &self.state.config
+    }
+
+    /// All databases.
+    pub fn keyspace(&self) -> &Keyspace {
+        &self.keyspace
+    }
+
+    /// A new turn of the loop begins: what the clocks say, in monotonic nanoseconds and Unix microseconds.
+    pub fn turn(&mut self, clock_ns: u64, unix_us: u64) {
+        self.state.turn = (clock_ns, unix_us);
+        self.state.last_ns = clock_ns;
+        self.keyspace.set_now(unix_us / 1000);
+    }
+
+    /// A client has connected.
+    pub fn connected(&mut self, id: ClientId, unix_socket: bool) {
+        let mut client = Client::new(id, self.state.turn.1 / 1000);
+        client.authenticated = !self.state.auth_required();
+        client.flags.set(ClientFlags::UNIX_SOCKET, unix_socket);
+        self.state.clients.insert(client);
+    }
+
+    /// A client is gone.
+    pub fn disconnected(&mut self, id: ClientId) {
+        self.state.clients.remove(id);
+        self.state.monitors.retain(|other| *other != id);
+        self.state.pauses.forget(id);
+    }
+
+    /// How much a client may send at once: less before it has authenticated.
+    pub fn limits(&self, id: ClientId) -> Limits {
+        let trusted = self.state.clients.get(id).is_some_and(|client| client.authenticated);
+        if trusted || !self.state.auth_required() {
+            let max_bulk = self.state.config.size(MAX_BULK);
+            Limits { max_bulk: usize::try_from(max_bulk).unwrap_or(usize::MAX), ..Limits::default() }
+        } else {
+            Limits::UNAUTHENTICATED
+        }
+    }
+
+    /// A client has sent what is no command.
+    pub fn protocol_error(&mut self, id: ClientId, error: &ProtocolError) {
+        log::debug!("Protocol error from client id={}: {error}", id.serial);
+        self.state.stats.count_error(b"ERR");
+    }
+
+    /// Executes the commands of a batch in order, until the connection is to end or to pause. `buf` is the buffer that
+    /// was parsed into `batch`.
+    pub fn run_batch(
+        &mut self,
+        links: &mut dyn Links,
+        client: ClientId,
+        batch: &Batch,
+        buf: &[u8],
+        out: &mut ReplyBuf,
+    ) -> BatchOutcome {
+        self.state.last_ns = links.clock_ns();
+        let slot = client.slot as usize;
+        let mut executed = 0;
+        while executed < batch.len() {
+            let none = Prepared { argv: batch.argv(executed, buf), found: Found::Unknown, key: None };
+            let mut window = [none; WINDOW];
+            let window = &mut window[..WINDOW.min(batch.len() - executed)];
+            self.prepare_window(slot, batch, buf, executed, window);
+            for prepared in window {
+                let next = self.call(links, slot, prepared, out);
+                executed += usize::from(next != Next::Pause);
+                if next != Next::Continue {
+                    return BatchOutcome { executed, next };
+                }
+            }
+        }
+        BatchOutcome { executed, next: Next::Continue }
+    }
+
+    /// Looks up a run of commands and fetches the parts of the table that they will touch into the cache.
+    fn prepare_window<'a>(
+        &mut self,
+        slot: usize,
+        batch: &'a Batch,
+        buf: &'a [u8],
+        first: usize,
+        window: &mut [Prepared<'a>],
+    ) {
+        let db = self.state.clients.at(slot).db;
+        for (i, prepared) in window.iter_mut().enumerate() {
+            *prepared = self.state.prepare(&self.keyspace, batch.argv(first + i, buf));
+            if let Some(key) = prepared.key {
+                self.keyspace.prefetch(db, key);
+            }
+        }
+        for prepared in window.iter().skip(1) {
+            if let Some(key) = prepared.key {
+                self.keyspace.prefetch_entry(db, key);
+            }
+        }
+    }
+
+    /// Executes one command.
+    pub fn execute(
+        &mut self,
+        links: &mut dyn Links,
+        client: ClientId,
+        argv: Argv<'_>,
+        out: &mut ReplyBuf,
+    ) -> Next {
+        self.state.last_ns = links.clock_ns();
+        let prepared = self.state.prepare(&self.keyspace, argv);
+        self.call(links, client.slot as usize, &prepared, out)
+    }
+
+    fn call(
+        &mut self,
+        links: &mut dyn Links,
+        slot: usize,
+        prepared: &Prepared<'_>,
+        out: &mut ReplyBuf,
+    ) -> Next {
+        let mark = out.mark();
+        let next = match self.state.admit(slot, prepared) {
+            Ok(id) if self.state.is_paused(id) => {
+                self.state.pauses.add(self.state.clients.at(slot).id);
+                return Next::Pause;
+            }
+            Ok(id) => self.run(links, slot, id, prepared, out),
+            Err(error) => self.refuse(prepared, &error, out),
+        };
+        let client = self.state.clients.at(slot);
+        if client.reply != ReplyMode::On {
+            client.reply = match client.reply {
+                ReplyMode::SkipNext => ReplyMode::Skip,
+                ReplyMode::Skip => ReplyMode::On,
+                unchanged => unchanged,
+            };
+            out.truncate(mark);
+        }
+        next
+    }
+
+    /// Replies an error for a command that does not run.
+    #[cold]
+    fn refuse(&mut self, prepared: &Prepared<'_>, error: &Error, out: &mut ReplyBuf) -> Next {
+        let name = prepared.argv.arg(0);
+        if prepared.found == Found::Unknown && (args::is(name, "post") || args::is(name, "host:")) {
+            log::warn!(
+                "Possible SECURITY ATTACK detected. It looks like somebody is sending POST or Host: commands to this \
+                 server, likely to get a browser to run commands on it. Connection closed."
+            );
+            return Next::CloseNow;
+        }
+        let text = error.reply();
+        self.state.stats.count_error(&text);
+        out.error(&text);
+        Next::Continue
+    }
+
+    /// Runs a command that has passed all checks: the only place where handlers are called.
+    #[inline]
+    fn run(
+        &mut self,
+        links: &mut dyn Links,
+        slot: usize,
+        id: CommandId,
+        prepared: &Prepared<'_>,
+        out: &mut ReplyBuf,
+    ) -> Next {
+        let Engine { keyspace, state } = self;
+        let began = state.last_ns;
+        let now_us = state.turn.1 + began.saturating_sub(state.turn.0) / 1000;
+        keyspace.set_now(now_us / 1000);
+        let client = state.clients.at(slot);
+        client.last_command = Some(id as u16);
+        client.last_active_ms = now_us / 1000;
+        client.commands += 1;
+        let (db, touch) = (client.db, !client.flags.contains(ClientFlags::NO_TOUCH));
+        if touch != state.touch {
+            state.touch = touch;
+            keyspace.set_touch(touch);
+        }
+        let row = state.table.command(id).row;
+        let mark = out.mark();
+        let mut cx = Ctx {
+            argv: prepared.argv,
+            out: &mut *out,
+            keyspace,
+            db,
+            now_us,
+            client: slot,
+            command: id,
+            state,
+            links,
+            first_key: prepared.key,
+        };
+        let result = (row.run)(&mut cx);
+        if let Err(error) = &result {
+            let text = error.reply();
+            out.truncate(mark);
+            out.error(&text);
+            state.stats.count_error(&text);
+        }
+        state.last_ns = links.clock_ns();
+        let nanos = state.last_ns.saturating_sub(began);
+        state.stats.count_call(id, nanos, result.is_err(), state.settings.latency_tracking);
+        if !state.monitors.is_empty() && monitor::shows(row) {
+            let line = monitor::line(state, links, slot, db, now_us, prepared.argv);
+            monitor::send(state, links, slot, &line, out);
+        }
+        match state.clients.at(slot).close {
+            None => Next::Continue,
+            Some(Close::AfterReply) => Next::CloseAfterReply,
+            Some(Close::Now) => Next::CloseNow,
+        }
+    }
+
+    /// The end of a turn: removes what has expired, resumes clients whose pause is over, does periodic work. Returns
+    /// the Unix time in milliseconds at which it wants to be called again even if nothing happens.
+    pub fn before_sleep(&mut self, links: &mut dyn Links) -> u64 {
+        let began = links.clock_ns();
+        let now_ms = (self.state.turn.1 + began.saturating_sub(self.state.turn.0) / 1000) / 1000;
+        self.keyspace.set_now(now_ms);
+        for id in self.state.pauses.end(now_ms) {
+            links.resume(id);
+        }
+        if now_ms >= self.state.next_cron_ms {
+            self.state.next_cron_ms = now_ms + CRON_MS;
+            self.cron(links, now_ms);
+        }
+        let wake = self.state.next_cron_ms;
+        if let Some(end) = self.state.pauses.deadline() {
+            // Nothing expires during a pause.
+            return wake.min(end);
+        }
+        if self.expire(links, began) {
+            return now_ms;
+        }
+        self.keyspace.next_deadline().map_or(wake, |deadline| wake.min(deadline))
+    }
+
+    /// Removes expired keys for a bounded time; whether there are more.
+    fn expire(&mut self, links: &mut dyn Links, began_ns: u64) -> bool {
+        while self.keyspace.expire_due(EXPIRE_SLICE).more {
+            if links.clock_ns().saturating_sub(began_ns) > EXPIRE_BUDGET_NS {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Periodic work: peaks and rates.
+    fn cron(&mut self, links: &mut dyn Links, now_ms: u64) {
+        let (memory, totals) = (links.process().allocated, links.totals());
+        let state = &mut self.state;
+        if state.startup_memory == 0 {
+            state.startup_memory = memory;
+        }
+        state.stats.note_memory(memory, now_ms);
+        state.stats.ops.sample(now_ms, state.stats.processed);
+        state.stats.input.sample(now_ms, totals.read);
+        state.stats.output.sample(now_ms, totals.written);
+        state.stats.turns.sample(now_ms, totals.turns);
+        state.stats.busy.sample(now_ms, totals.busy_us);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Session, check};
+
+    #[test]
+    fn unknown_names_are_quoted() {
+        let long = "x".repeat(200);
+        let shown = "x".repeat(128);
+        check(&[
+            ("FOO a b", "(error) ERR unknown command 'FOO', with args beginning with: 'a' 'b' "),
+            (
+                &format!("foo {long} b"),
+                &format!("(error) ERR unknown command 'foo', with args beginning with: '{shown}' "),
+            ),
+            ("CONFIG", "(error) ERR wrong number of arguments for 'config' command"),
+            ("CONFIG FOO bar", "(error) ERR unknown subcommand 'FOO'. Try CONFIG HELP."),
+            ("CLIENT ID a", "(error) ERR wrong number of arguments for 'client|id' command"),
+        ]);
+    }
+
+    #[test]
+    fn browsers_are_turned_away() {
+        let mut session = Session::new();
+        assert_eq!(session.step_of(0, "POST /"), (Next::CloseNow, vec![]));
+        assert_eq!(session.step_of(0, "Host: a"), (Next::CloseNow, vec![]));
+    }
+
+    #[test]
+    fn batches_run_in_order() {
+        let mut session = Session::new();
+        let lines: Vec<String> = (0..100).map(|i| format!("SET k{} {i}", i % 7)).collect();
+        let mut lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+        lines.extend(["GET k0", "QUIT", "GET k1"]);
+        let (outcome, replies) = session.batch_of(0, &lines);
+        assert_eq!(outcome, BatchOutcome { executed: 102, next: Next::CloseAfterReply });
+        assert_eq!(replies[100..], ["\"98\"".to_owned(), "OK".to_owned()]);
+    }
+
+    #[test]
+    fn a_database_selected_in_a_batch_counts_at_once() {
+        let mut session = Session::new();
+        let (_, replies) =
+            session.batch_of(0, &["SET k a", "SELECT 1", "GET k", "SET k b", "SELECT 0", "GET k"]);
+        assert_eq!(replies, ["OK", "OK", "(nil)", "OK", "OK", "\"a\""]);
+    }
+
+    #[test]
+    fn replies_can_be_turned_off() {
+        let mut session = Session::new();
+        let lines = ["CLIENT REPLY OFF", "PING", "NOSUCH", "CLIENT REPLY SKIP", "CLIENT REPLY ON", "PING"];
+        assert_eq!(session.batch_of(0, &lines).1, ["OK", "PONG"]);
+        let lines = ["CLIENT REPLY SKIP", "SET k v", "GET k", "CLIENT REPLY SKIP", "GET k", "PING"];
+        assert_eq!(session.batch_of(0, &lines).1, ["\"v\"", "PONG"]);
+    }
+
+    #[test]
+    fn a_pause_holds_commands_back() {
+        let mut session = Session::new();
+        let other = session.connect();
+        assert_eq!(session.run("CLIENT PAUSE 100 WRITE"), "OK");
+        assert_eq!(session.run_of(other, "GET k"), "(nil)");
+        let (outcome, replies) = session.batch_of(other, &["PING", "SET k v", "PING"]);
+        assert_eq!((outcome, replies.len()), (BatchOutcome { executed: 1, next: Next::Pause }, 1));
+        session.advance_ms(99);
+        assert_eq!(session.outside.resumed, []);
+        session.advance_ms(1);
+        assert_eq!(session.outside.resumed, [2]);
+        assert_eq!(session.run_of(other, "SET k v"), "OK");
+        session.run("CLIENT PAUSE 100000 ALL");
+        assert_eq!(session.step_of(other, "PING"), (Next::Pause, vec![]));
+    }
+
+    #[test]
+    fn expired_keys_go_on_time() {
+        let mut session = Session::new();
+        session.check(&[("SET a 1 PX 50", "OK"), ("SET b 1 PX 10000", "OK"), ("DBSIZE", "(integer) 2")]);
+        let wake = session.engine.before_sleep(&mut session.outside);
+        assert!(wake <= crate::testing::START_MS + 50, "{wake}");
+        session.advance_ms(51);
+        session.check(&[("DBSIZE", "(integer) 1"), ("TTL b", "(integer) 10")]);
+    }
+
+    #[test]
+    fn errors_and_calls_are_counted() {
+        let mut session = Session::new();
+        for line in ["GET a", "GET", "SET k v EX x", "NOSUCH"] {
+            session.run(line);
+        }
+        let info = session.run("INFO commandstats errorstats");
+        assert!(
+            info.contains("cmdstat_get:calls=1,") && info.contains("rejected_calls=1,failed_calls=0"),
+            "{info}"
+        );
+        assert!(
+            info.contains("cmdstat_set:calls=1,usec=0,usec_per_call=0.00,rejected_calls=0,failed_calls=1")
+        );
+        assert!(info.contains("errorstat_ERR:count=3"), "{info}");
+        assert_eq!(session.run("CONFIG RESETSTAT"), "OK");
+        assert!(!session.run("INFO errorstats").contains("errorstat_ERR"));
+    }
+
+    #[test]
+    fn monitors_see_commands() {
+        let mut session = Session::with(&[("requirepass", "pw")]);
+        let watcher = session.connect();
+        assert_eq!(session.run_of(watcher, "AUTH pw"), "OK");
+        assert_eq!(session.run_of(watcher, "MONITOR"), "OK");
+        session.check(&[("AUTH pw", "OK"), ("SET k \"a\\n\"", "OK")]);
+        session.run("CONFIG GET port");
+        let lines: Vec<&str> = session.outside.sent.iter().map(|(_, line)| line.as_str()).collect();
+        assert_eq!(
+            lines,
+            [
+                "+1700000000.000000 [0 127.0.0.1:40000] \"AUTH\" \"(redacted)\"\r\n",
+                "+1700000000.000000 [0 127.0.0.1:40000] \"SET\" \"k\" \"a\\n\"\r\n",
+            ]
+        );
+        session.disconnect(watcher);
+        session.run("PING");
+        assert_eq!(session.outside.sent.len(), 2);
+    }
+
+    #[test]
+    fn strangers_may_send_little() {
+        let session = Session::with(&[("requirepass", "pw")]);
+        let id = ClientId { slot: 0, serial: 1 };
+        assert_eq!(session.engine.limits(id), Limits::UNAUTHENTICATED);
+        assert_eq!(Session::new().engine.limits(id), Limits::default());
+    }
+}

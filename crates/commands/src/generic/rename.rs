@@ -1,0 +1,158 @@
+//! Values that go to another key or database: RENAME, RENAMENX, MOVE, COPY.
+
+use carnelian_keyspace::{Event, Key, Keyspace, Owned};
+
+use super::{BASE, database};
+use crate::args::{Rest, is};
+use crate::context::Ctx;
+use crate::error::Error;
+use crate::row::{Flags, KeyFlags, KeySpec, Row};
+
+const SAME: Error = Error::Text("ERR source and destination objects are the same");
+
+/// Takes the value from a key that exists.
+fn take(keyspace: &mut Keyspace, db: usize, key: Key<'_>, event: &'static str) -> Owned {
+    let mut entry = keyspace.write(db, key);
+    let value = entry.take().expect("the key exists");
+    entry.commit(&[Event::generic(event)]);
+    value
+}
+
+/// Puts a value at a key, in place of what was there.
+fn put(keyspace: &mut Keyspace, db: usize, key: Key<'_>, value: Owned, event: &'static str) {
+    let mut entry = keyspace.write(db, key);
+    entry.put(value);
+    entry.commit(&[Event::generic(event)]);
+}
+
+/// Renames the first key to the second one, which `overwrite` allows to exist. Says whether it did.
+fn rename_to(cx: &mut Ctx<'_>, overwrite: bool) -> Result<bool, Error> {
+    let (from, to) = (cx.key(1), cx.key(2));
+    if !cx.keyspace.write(cx.db, from).exists() {
+        return Err(Error::NoSuchKey);
+    }
+    if from.bytes() == to.bytes() {
+        return Ok(overwrite);
+    }
+    if !overwrite && cx.keyspace.write(cx.db, to).exists() {
+        return Ok(false);
+    }
+    let value = take(cx.keyspace, cx.db, from, "rename_from");
+    put(cx.keyspace, cx.db, to, value, "rename_to");
+    Ok(true)
+}
+
+pub(super) const RENAME: Row = Row {
+    name: "rename",
+    summary: "Gives a value another key, in place of what that held.",
+    since: "1.0.0",
+    arity: 3,
+    flags: Flags::WRITE,
+    keys: &[
+        KeySpec::one(1, KeyFlags::RW.union(KeyFlags::ACCESS).union(KeyFlags::DELETE)),
+        KeySpec::one(2, KeyFlags::OW.union(KeyFlags::UPDATE)),
+    ],
+    syntax: "key newkey:key",
+    complexity: "O(1)",
+    run: rename,
+    ..BASE
+};
+
+fn rename(cx: &mut Ctx<'_>) -> Result<(), Error> {
+    rename_to(cx, true)?;
+    cx.out.ok();
+    Ok(())
+}
+
+pub(super) const RENAMENX: Row = Row {
+    name: "renamenx",
+    summary: "Gives a value another key, if that is absent.",
+    since: "1.0.0",
+    arity: 3,
+    flags: Flags::WRITE.union(Flags::FAST),
+    keys: &[
+        KeySpec::one(1, KeyFlags::RW.union(KeyFlags::ACCESS).union(KeyFlags::DELETE)),
+        KeySpec::one(2, KeyFlags::OW.union(KeyFlags::INSERT)),
+    ],
+    syntax: "key newkey:key",
+    complexity: "O(1)",
+    run: renamenx,
+    ..BASE
+};
+
+fn renamenx(cx: &mut Ctx<'_>) -> Result<(), Error> {
+    let renamed = rename_to(cx, false)?;
+    cx.out.integer(renamed.into());
+    Ok(())
+}
+
+pub(super) const MOVE: Row = Row {
+    name: "move",
+    summary: "Moves a key to another database.",
+    since: "1.0.0",
+    arity: 3,
+    flags: Flags::WRITE.union(Flags::FAST),
+    keys: &[KeySpec::one(1, KeyFlags::RW.union(KeyFlags::ACCESS).union(KeyFlags::UPDATE))],
+    syntax: "key db",
+    complexity: "O(1)",
+    run: move_key,
+    ..BASE
+};
+
+fn move_key(cx: &mut Ctx<'_>) -> Result<(), Error> {
+    let (key, db) = (cx.key(1), database(cx.keyspace, cx.arg(2))?);
+    if db == cx.db {
+        return Err(SAME);
+    }
+    let movable = cx.keyspace.write(cx.db, key).exists() && !cx.keyspace.write(db, key).exists();
+    if movable {
+        let value = take(cx.keyspace, cx.db, key, "move_from");
+        put(cx.keyspace, db, key, value, "move_to");
+    }
+    cx.out.integer(movable.into());
+    Ok(())
+}
+
+pub(super) const COPY: Row = Row {
+    name: "copy",
+    summary: "Copies a value to another key.",
+    since: "6.2.0",
+    arity: -3,
+    flags: Flags::WRITE.union(Flags::DENYOOM),
+    keys: &[
+        KeySpec::one(1, KeyFlags::RO.union(KeyFlags::ACCESS)),
+        KeySpec::one(2, KeyFlags::OW.union(KeyFlags::UPDATE)),
+    ],
+    syntax: "source:key destination:key [DB destination-db:integer] [REPLACE]",
+    complexity: "O(N), N being the size of the value.",
+    run: copy,
+    ..BASE
+};
+
+fn copy(cx: &mut Ctx<'_>) -> Result<(), Error> {
+    let (mut db, mut replace) = (cx.db, false);
+    let mut rest = Rest::new(cx.argv, 3);
+    while let Some(word) = rest.next() {
+        if is(word, "REPLACE") {
+            replace = true;
+        } else if is(word, "DB") {
+            db = database(cx.keyspace, rest.value()?)?;
+        } else {
+            return Err(Error::Syntax);
+        }
+    }
+    let (from, to) = (cx.key(1), cx.key(2));
+    if db == cx.db && from.bytes() == to.bytes() {
+        return Err(SAME);
+    }
+    let value = cx.keyspace.read(cx.db, from).map(|item| item.to_owned());
+    let copied = match value {
+        Some(value) if replace || !cx.keyspace.write(db, to).exists() => {
+            put(cx.keyspace, db, to, value, "copy_to");
+            true
+        }
+        _ => false,
+    };
+    cx.out.integer(copied.into());
+    Ok(())
+}

@@ -1,0 +1,387 @@
+//! DEBUG: what tests and people who look for faults need. Refused unless `enable-debug-command` admits the client.
+
+use carnelian_config::Directive;
+use carnelian_keyspace::{Item, Keyspace, Kind, Str, Ttl, Value};
+use carnelian_resp::{Protocol, number};
+use sha1::{Digest as _, Sha1};
+
+use crate::args::{is, text};
+use crate::context::Ctx;
+use crate::error::Error;
+use crate::help;
+use crate::row::{Flags, Group, Handler, Row};
+
+const ENABLE: Directive = Directive::named("enable-debug-command");
+
+pub(crate) static ROWS: &[Row] = &[Row {
+    name: "debug",
+    summary: "Commands for debugging the server.",
+    since: "1.0.0",
+    group: Group::Server,
+    arity: -2,
+    flags: Flags::ADMINISTRATIVE,
+    complexity: "Depends on subcommand",
+    run: debug,
+    ..Row::EMPTY
+}];
+
+/// A subcommand. They are no subcommands in the sense of COMMAND, so they have no rows.
+struct Tool {
+    name: &'static str,
+    /// The least and the most words after the name.
+    words: (usize, usize),
+    syntax: &'static str,
+    summary: &'static str,
+    run: Handler,
+}
+
+static TOOLS: &[Tool] = &[
+    Tool { name: "DIGEST", words: (0, 0), syntax: "", summary: "A hash of all databases.", run: digest },
+    Tool {
+        name: "DIGEST-VALUE",
+        words: (0, usize::MAX),
+        syntax: "<key> [<key> ...]",
+        summary: "A hash of each of the values.",
+        run: digest_value,
+    },
+    Tool { name: "ERROR", words: (1, 1), syntax: "<text>", summary: "Replies an error.", run: error },
+    Tool { name: "HELP", words: (0, 0), syntax: "", summary: "", run: list },
+    Tool { name: "LOG", words: (1, 1), syntax: "<message>", summary: "Writes to the log.", run: log },
+    Tool {
+        name: "OBJECT",
+        words: (1, 2),
+        syntax: "<key> [fast]",
+        summary: "Describes how a value is stored.",
+        run: object,
+    },
+    Tool {
+        name: "POPULATE",
+        words: (1, 3),
+        syntax: "<count> [<prefix>] [<size>]",
+        summary: "Creates strings at <prefix>:0, <prefix>:1 and so on; the prefix is \"key\" by default.",
+        run: populate,
+    },
+    Tool {
+        name: "PROTOCOL",
+        words: (1, 1),
+        syntax: "<type>",
+        summary: "Replies a value of a type: string, integer, double, null, array, set, map, attrib, push, ...",
+        run: protocol,
+    },
+    Tool {
+        name: "SET-ACTIVE-EXPIRE",
+        words: (1, 1),
+        syntax: "<0|1>",
+        summary: "Turns the removal of expired keys that nobody reads off or on.",
+        run: set_active_expire,
+    },
+    Tool {
+        name: "SLEEP",
+        words: (1, 1),
+        syntax: "<seconds>",
+        summary: "Stops everything for a while.",
+        run: sleep,
+    },
+];
+
+fn debug(cx: &mut Ctx<'_>) -> Result<(), Error> {
+    if !cx.is_allowed(ENABLE) {
+        return Err(Error::DebugNotAllowed);
+    }
+    let words = cx.argv.len() - 2;
+    let tool = TOOLS.iter().find(|tool| is(cx.arg(1), tool.name));
+    match tool.filter(|tool| (tool.words.0..=tool.words.1).contains(&words)) {
+        Some(tool) => (tool.run)(cx),
+        None => Err(Error::subcommand_or_arity("DEBUG", cx.arg(1))),
+    }
+}
+
+fn list(cx: &mut Ctx<'_>) -> Result<(), Error> {
+    let tools = TOOLS.iter().filter(|tool| !tool.summary.is_empty());
+    let lines: Vec<String> = tools
+        .flat_map(|tool| {
+            [format!("{} {}", tool.name, tool.syntax).trim_end().to_owned(), format!("    {}", tool.summary)]
+        })
+        .collect();
+    help::reply(cx, "DEBUG", lines.iter().map(String::as_str));
+    Ok(())
+}
+
+/// Replies an error without being one: it is not counted.
+fn error(cx: &mut Ctx<'_>) -> Result<(), Error> {
+    cx.out.error(cx.arg(2));
+    Ok(())
+}
+
+fn log(cx: &mut Ctx<'_>) -> Result<(), Error> {
+    log::warn!("DEBUG LOG: {}", text(cx.arg(2)));
+    cx.out.ok();
+    Ok(())
+}
+
+fn set_active_expire(cx: &mut Ctx<'_>) -> Result<(), Error> {
+    let on = number::parse_i64(cx.arg(2)).is_some_and(|flag| flag != 0);
+    cx.keyspace.set_active_expire(on);
+    cx.out.ok();
+    Ok(())
+}
+
+fn sleep(cx: &mut Ctx<'_>) -> Result<(), Error> {
+    // What is no number means no time at all, as for the peers.
+    let seconds: f64 = text(cx.arg(2)).parse().unwrap_or(0.0);
+    if seconds > 0.0 {
+        cx.links.sleep((seconds * 1e6) as u64);
+    }
+    cx.out.ok();
+    Ok(())
+}
+
+fn populate(cx: &mut Ctx<'_>) -> Result<(), Error> {
+    let positive = |arg: &[u8]| number::parse_i64(arg).filter(|n| *n >= 0).ok_or(Error::NotPositive);
+    let count = positive(cx.arg(2))?;
+    let prefix = cx.argv.get(3).unwrap_or(b"key");
+    let size = cx.argv.get(4).map(positive).transpose()?.filter(|size| *size > 0);
+    for i in 0..count {
+        let name = [prefix, format!(":{i}").as_bytes()].concat();
+        let mut value = format!("value:{i}").into_bytes();
+        if let Some(size) = size {
+            value.resize(size as usize, 0);
+        }
+        let key = cx.keyspace.key(&name);
+        let mut write = cx.keyspace.write(cx.db, key);
+        if !write.exists() {
+            write.set_raw(&value, Ttl::Clear);
+            write.commit(&[]);
+        }
+    }
+    cx.out.ok();
+    Ok(())
+}
+
+fn object(cx: &mut Ctx<'_>) -> Result<(), Error> {
+    let now = cx.now_ms();
+    let item = cx.keyspace.peek(cx.db, cx.key(2)).ok_or(Error::NoSuchKey)?;
+    let length = match item.value() {
+        Value::Str(Str::Int(number)) => match number {
+            -128..=127 => 2,
+            -32_768..=32_767 => 3,
+            -2_147_483_648..=2_147_483_647 => 5,
+            other => 1 + itoa::Buffer::new().format(other).len(),
+        },
+        Value::Str(other) => match other.len() {
+            short @ 0..=63 => 1 + short,
+            middle @ 64..=16_383 => 2 + middle,
+            long => 5 + long,
+        },
+    };
+    let idle = item.idle_seconds(now);
+    let description = format!(
+        "Value at:0x{:x} refcount:1 encoding:{} serializedlength:{length} lru:{} lru_seconds_idle:{idle}",
+        item.key().as_ptr() as usize,
+        item.encoding().name(),
+        (now / 1000 - idle) & 0xff_ffff,
+    );
+    cx.out.simple(&description);
+    Ok(())
+}
+
+fn protocol(cx: &mut Ctx<'_>) -> Result<(), Error> {
+    let resp3 = cx.out.protocol() == Protocol::Resp3;
+    let out = &mut *cx.out;
+    match cx.argv.arg(2).to_ascii_lowercase().as_slice() {
+        b"string" => out.bulk(b"Hello World"),
+        b"integer" => out.integer(12345),
+        b"double" => out.double(3141.0 / 1000.0),
+        b"null" => out.null(),
+        b"array" => {
+            out.array(3);
+            (0..3).for_each(|i| out.integer(i));
+        }
+        b"set" => {
+            out.set(3);
+            (0..3).for_each(|i| out.integer(i));
+        }
+        b"map" => {
+            out.map(3);
+            for i in 0..3 {
+                out.integer(i);
+                out.boolean(i == 1);
+            }
+        }
+        b"attrib" => {
+            if resp3 {
+                out.attribute(1);
+                out.bulk(b"key-popularity");
+                out.array(2);
+                out.bulk(b"key:123");
+                out.integer(90);
+            }
+            out.bulk(b"Some real reply following the attribute");
+        }
+        b"push" if !resp3 => return Err(Error::Text("ERR RESP2 is not supported by this command")),
+        b"push" => {
+            out.bulk(b"Some real reply following the push reply");
+            out.push(2);
+            out.bulk(b"server-cpu-usage");
+            out.integer(42);
+        }
+        b"verbatim" => out.verbatim("txt", b"This is a verbatim\nstring"),
+        b"true" => out.boolean(true),
+        b"false" => out.boolean(false),
+        b"bignum" => out.big_number("1234567999999999999999999999999999999"),
+        _ => return Err(Error::ProtocolType),
+    }
+    Ok(())
+}
+
+fn digest(cx: &mut Ctx<'_>) -> Result<(), Error> {
+    let digest = Hash::of_all(cx.keyspace);
+    cx.out.simple(&digest.hex());
+    Ok(())
+}
+
+fn digest_value(cx: &mut Ctx<'_>) -> Result<(), Error> {
+    cx.out.array(cx.argv.len() - 2);
+    for i in 2..cx.argv.len() {
+        let mut hash = Hash::default();
+        if let Some(item) = cx.keyspace.peek(cx.db, cx.key(i)) {
+            hash.mix_item(&item);
+        }
+        cx.out.simple(&hash.hex());
+    }
+    Ok(())
+}
+
+/// The hash of a dataset, the same as the peers': the order of keys does not matter, that of a key and its value does.
+#[derive(Default)]
+struct Hash([u8; 20]);
+
+impl Hash {
+    fn of_all(keyspace: &mut Keyspace) -> Hash {
+        let mut all = Hash::default();
+        for db in (0..keyspace.databases()).filter(|db| keyspace.len(*db) > 0).collect::<Vec<_>>() {
+            all.mix(&(db as u32).to_be_bytes());
+            keyspace.for_each(db, &mut |item| {
+                let mut one = Hash::default();
+                one.mix(item.key());
+                one.mix_item(&item);
+                all.add(&one.0);
+            });
+        }
+        all
+    }
+
+    /// Adds data so that the order of additions does not matter.
+    fn add(&mut self, data: &[u8]) {
+        let sum = Sha1::digest(data);
+        self.0.iter_mut().zip(sum).for_each(|(byte, other)| *byte ^= other);
+    }
+
+    /// Adds data so that the order matters.
+    fn mix(&mut self, data: &[u8]) {
+        self.add(data);
+        self.0 = Sha1::digest(self.0).into();
+    }
+
+    /// Adds a value and whether it has a deadline.
+    fn mix_item(&mut self, item: &Item<'_>) {
+        let kind: u32 = match item.kind() {
+            Kind::String => 0,
+        };
+        self.mix(&kind.to_be_bytes());
+        match item.value() {
+            Value::Str(value) => self.mix(&value.to_bytes()),
+        }
+        if item.deadline().is_some() {
+            self.add(b"!!expire!!");
+        }
+    }
+
+    fn hex(&self) -> String {
+        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{Session, check};
+
+    fn allowed() -> Session {
+        Session::with(&[("enable-debug-command", "local")])
+    }
+
+    #[test]
+    fn it_has_to_be_enabled() {
+        let reply = Session::new().run("DEBUG SLEEP 0");
+        assert!(reply.starts_with("(error) ERR DEBUG command not allowed."), "{reply}");
+        check(&[("DEBUG", "(error) ERR wrong number of arguments for 'debug' command")]);
+    }
+
+    #[test]
+    fn digests_are_those_of_the_peers() {
+        allowed().check(&[
+            ("DEBUG DIGEST", "0000000000000000000000000000000000000000"),
+            ("MSET k1 v1 k2 v2 k3 v3", "OK"),
+            ("DEBUG DIGEST", "8df647352882efa138f4854656f412a08448f22d"),
+            ("DEBUG DIGEST-VALUE k1", "1) 1b39f6ecf00cfce8fa56c4c62c40126162d878fe"),
+            ("PEXPIRE k1 100000000", "(integer) 1"),
+            ("DEBUG DIGEST", "b13796eaceb2893c2db9d685a76bbd9457d3d90e"),
+            (
+                "DEBUG DIGEST-VALUE k1 nosuch",
+                "1) fdbc08132c3516bc3b402f3e692addfa7876397d\n2) 0000000000000000000000000000000000000000",
+            ),
+        ]);
+    }
+
+    #[test]
+    fn populate_leaves_present_keys() {
+        allowed().check(&[
+            ("SET pre:1 mine", "OK"),
+            ("DEBUG POPULATE 3 pre 10", "OK"),
+            ("GET pre:1", "\"mine\""),
+            ("GET pre:2", "\"value:2\\x00\\x00\\x00\""),
+            ("DEBUG POPULATE x", "(error) ERR value is out of range, must be positive"),
+            ("DBSIZE", "(integer) 3"),
+        ]);
+    }
+
+    #[test]
+    fn the_server_sleeps_and_expiry_rests() {
+        let mut session = allowed();
+        session.check(&[
+            ("DEBUG SLEEP 0.25", "OK"),
+            ("DEBUG SLEEP x", "OK"),
+            ("DEBUG SET-ACTIVE-EXPIRE 0", "OK"),
+        ]);
+        assert_eq!(session.outside.slept_us, 250_000);
+        session.run("SET k v PX 1");
+        session.advance_ms(1000);
+        session.check(&[("DBSIZE", "(integer) 1"), ("DEBUG SET-ACTIVE-EXPIRE 1", "OK")]);
+        session.advance_ms(1);
+        session.check(&[("DBSIZE", "(integer) 0")]);
+    }
+
+    #[test]
+    fn values_of_all_types() {
+        let mut session = allowed();
+        session.check(&[
+            ("DEBUG PROTOCOL double", "\"3.141\""),
+            ("DEBUG PROTOCOL push", "(error) ERR RESP2 is not supported by this command"),
+            ("DEBUG ERROR \"CODE text\"", "(error) CODE text"),
+            (
+                "DEBUG NOSUCH",
+                "(error) ERR unknown subcommand or wrong number of arguments for 'NOSUCH'. Try DEBUG HELP.",
+            ),
+            ("DEBUG OBJECT nosuch", "(error) ERR no such key"),
+        ]);
+        session.run("HELLO 3");
+        session.check(&[
+            ("DEBUG PROTOCOL double", "(double) 3.141"),
+            ("DEBUG PROTOCOL true", "(true)"),
+            (
+                "DEBUG PROTOCOL map",
+                "1# (integer) 0 => (false)\n2# (integer) 1 => (true)\n3# (integer) 2 => (false)",
+            ),
+        ]);
+    }
+}

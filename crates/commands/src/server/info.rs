@@ -1,0 +1,415 @@
+//! INFO: sections of `name:value` lines. Fields whose feature does not exist (yet) have the value they have in a server
+//! that does not use it, since exporters expect them.
+
+use std::fmt::Write as _;
+
+use carnelian_config::Directive;
+
+use super::memory::Breakdown;
+use crate::args::is;
+use crate::context::Ctx;
+use crate::engine::REDIS_VERSION;
+use crate::error::Error;
+use crate::row::{Acl, Flags, Group, Row};
+
+const PORT: Directive = Directive::named("port");
+const HZ: Directive = Directive::named("hz");
+const MAXCLIENTS: Directive = Directive::named("maxclients");
+const MAXMEMORY: Directive = Directive::named("maxmemory");
+const MAXMEMORY_POLICY: Directive = Directive::named("maxmemory-policy");
+const BACKLOG_SIZE: Directive = Directive::named("repl-backlog-size");
+
+pub(crate) static ROWS: &[Row] = &[Row {
+    name: "info",
+    summary: "Describes the server and what it has done.",
+    since: "1.0.0",
+    group: Group::Server,
+    arity: -1,
+    flags: Flags::HELPING,
+    acl: Acl::DANGEROUS,
+    syntax: "[section]...",
+    complexity: "O(1)",
+    tips: &["nondeterministic_output", "request_policy:all_shards", "response_policy:special"],
+    run: info,
+    ..Row::EMPTY
+}];
+
+/// A section: its heading, whether INFO shows it without being asked, and what writes its lines.
+struct Section {
+    heading: &'static str,
+    shown: Shown,
+    write: fn(&mut Ctx<'_>, &mut Lines),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Shown {
+    /// Without arguments.
+    ByDefault,
+    /// With `all` or `everything`.
+    WithAll,
+    /// By its name only.
+    ByName,
+}
+
+static SECTIONS: &[Section] = &[
+    Section { heading: "Server", shown: Shown::ByDefault, write: server },
+    Section { heading: "Clients", shown: Shown::ByDefault, write: clients },
+    Section { heading: "Memory", shown: Shown::ByDefault, write: memory },
+    Section { heading: "Persistence", shown: Shown::ByDefault, write: persistence },
+    Section { heading: "Threads", shown: Shown::ByDefault, write: threads },
+    Section { heading: "Stats", shown: Shown::ByDefault, write: stats },
+    Section { heading: "Replication", shown: Shown::ByDefault, write: replication },
+    Section { heading: "CPU", shown: Shown::ByDefault, write: cpu },
+    Section { heading: "Modules", shown: Shown::ByDefault, write: |_, _| {} },
+    Section { heading: "Commandstats", shown: Shown::WithAll, write: commandstats },
+    Section { heading: "Errorstats", shown: Shown::ByDefault, write: errorstats },
+    Section { heading: "Latencystats", shown: Shown::WithAll, write: latencystats },
+    Section { heading: "Cluster", shown: Shown::ByDefault, write: cluster },
+    Section { heading: "Keyspace", shown: Shown::ByDefault, write: keyspace },
+    Section { heading: "Debug", shown: Shown::ByName, write: debug },
+];
+
+/// The text of INFO.
+struct Lines(String);
+
+impl Lines {
+    fn put(&mut self, name: &str, value: impl std::fmt::Display) {
+        write!(self.0, "{name}:{value}\r\n").expect("a string accepts all text");
+    }
+
+    fn zeros(&mut self, names: &[&str]) {
+        names.iter().for_each(|name| self.put(name, 0));
+    }
+
+    /// A number of bytes, and the same for people.
+    fn bytes(&mut self, name: &str, bytes: u64) {
+        self.put(name, bytes);
+        self.put(&format!("{name}_human"), human(bytes));
+    }
+}
+
+/// Bytes in a unit of a suitable size.
+fn human(bytes: u64) -> String {
+    let units = [(40, 'T'), (30, 'G'), (20, 'M'), (10, 'K')];
+    match units.iter().find(|(shift, _)| bytes >> shift > 0) {
+        Some((shift, unit)) => format!("{:.2}{unit}", bytes as f64 / (1u64 << shift) as f64),
+        None => format!("{bytes}B"),
+    }
+}
+
+fn info(cx: &mut Ctx<'_>) -> Result<(), Error> {
+    let asked = |word: &str| cx.argv.iter().skip(1).any(|arg| is(arg, word));
+    let all = asked("all") || asked("everything");
+    let default = cx.argv.len() == 1 || asked("default");
+    let chosen: Vec<&Section> = SECTIONS
+        .iter()
+        .filter(|section| {
+            (all && section.shown <= Shown::WithAll)
+                || (default && section.shown == Shown::ByDefault)
+                || asked(section.heading)
+        })
+        .collect();
+    let mut lines = Lines(String::new());
+    for section in chosen {
+        if !lines.0.is_empty() {
+            lines.0.push_str("\r\n");
+        }
+        write!(lines.0, "# {}\r\n", section.heading).expect("a string accepts all text");
+        (section.write)(cx, &mut lines);
+    }
+    cx.out.verbatim("txt", lines.0.as_bytes());
+    Ok(())
+}
+
+fn server(cx: &mut Ctx<'_>, to: &mut Lines) {
+    let uptime = cx.now_us.saturating_sub(cx.state.started_us) / 1_000_000;
+    let now_us = cx.now_us;
+    let config = &cx.state.config;
+    let identity = cx.links.identity();
+    to.put("redis_version", REDIS_VERSION);
+    to.put("server_name", "carnelian");
+    to.put("carnelian_version", env!("CARGO_PKG_VERSION"));
+    to.put("redis_git_sha1", "00000000");
+    to.put("redis_git_dirty", 0);
+    to.put("redis_build_id", 0);
+    to.put("redis_mode", "standalone");
+    to.put("os", &identity.os);
+    to.put("arch_bits", usize::BITS);
+    to.put("monotonic_clock", "POSIX clock_gettime");
+    to.put("multiplexing_api", &identity.multiplexing);
+    to.put("process_id", identity.pid);
+    to.put("process_supervised", "no");
+    to.put("run_id", &identity.run_id);
+    to.put("tcp_port", config.int(PORT));
+    to.put("server_time_usec", now_us);
+    to.put("uptime_in_seconds", uptime);
+    to.put("uptime_in_days", uptime / 86_400);
+    to.put("hz", config.int(HZ));
+    to.put("configured_hz", config.int(HZ));
+    to.put("lru_clock", (now_us / 1_000_000) & 0xff_ffff);
+    to.put("executable", &identity.executable);
+    to.put("config_file", &identity.config_file);
+    to.put("io_threads_active", 0);
+    if config.int(PORT) != 0 {
+        let addresses: String = config
+            .bind()
+            .iter()
+            .map(|address| format!("bind={},", String::from_utf8_lossy(address)))
+            .collect();
+        to.put("listener0", format_args!("name=tcp,{addresses}port={}", config.int(PORT)));
+    }
+}
+
+fn clients(cx: &mut Ctx<'_>, to: &mut Lines) {
+    to.put("connected_clients", cx.state.clients.len());
+    to.put("cluster_connections", 0);
+    to.put("maxclients", cx.state.config.int(MAXCLIENTS));
+    to.zeros(&["client_recent_max_input_buffer", "client_recent_max_output_buffer"]);
+    to.put("blocked_clients", cx.state.pauses.waiting());
+    to.zeros(&["tracking_clients", "pubsub_clients", "watching_clients", "clients_in_timeout_table"]);
+    to.zeros(&["total_watched_keys", "total_blocking_keys", "total_blocking_keys_on_nokey"]);
+    to.put("paused_reason", if cx.state.pauses.deadline().is_some() { "client_pause" } else { "none" });
+    to.put("paused_actions", cx.state.pauses.actions());
+    let now_ms = cx.now_ms();
+    let left = cx.state.pauses.deadline().map_or(0, |end| end.saturating_sub(now_ms));
+    to.put("paused_timeout_milliseconds", left);
+}
+
+fn memory(cx: &mut Ctx<'_>, to: &mut Lines) {
+    let memory = Breakdown::of(cx);
+    let (system, pages) = (cx.links.process().system_memory, cx.keyspace.memory());
+    to.bytes("used_memory", memory.used);
+    to.bytes("used_memory_rss", memory.rss);
+    to.bytes("used_memory_peak", memory.peak);
+    to.put("used_memory_peak_time", cx.state.stats.peak_time_ms / 1000);
+    to.put("used_memory_peak_perc", format_args!("{:.2}%", memory.peak_percent()));
+    to.put("used_memory_overhead", memory.overhead);
+    to.put("used_memory_startup", memory.startup);
+    to.put("used_memory_dataset", memory.dataset);
+    to.put("used_memory_dataset_perc", format_args!("{:.2}%", memory.dataset_percent()));
+    let active = memory.used + (pages.held - pages.used) as u64;
+    to.put("allocator_allocated", memory.used);
+    to.put("allocator_active", active);
+    to.put("allocator_resident", memory.rss);
+    to.put("allocator_muzzy", 0);
+    to.bytes("total_system_memory", system);
+    to.zeros(&["used_memory_lua", "used_memory_vm_eval"]);
+    to.put("used_memory_lua_human", "0B");
+    to.zeros(&[
+        "used_memory_scripts_eval",
+        "number_of_cached_scripts",
+        "number_of_functions",
+        "number_of_libraries",
+    ]);
+    to.put("used_memory_vm_functions", 0);
+    to.bytes("used_memory_vm_total", 0);
+    to.put("used_memory_functions", 0);
+    to.bytes("used_memory_scripts", 0);
+    to.bytes("maxmemory", cx.state.config.size(MAXMEMORY));
+    to.put("maxmemory_policy", cx.state.config.word(MAXMEMORY_POLICY));
+    let ratio = |a: u64, b: u64| if b == 0 { 0.0 } else { a as f64 / b as f64 };
+    to.put("allocator_frag_ratio", format_args!("{:.2}", ratio(active, memory.used)));
+    to.put("allocator_frag_bytes", active - memory.used);
+    to.put("allocator_rss_ratio", format_args!("{:.2}", ratio(memory.rss, active)));
+    to.put("allocator_rss_bytes", memory.rss as i64 - active as i64);
+    to.put("rss_overhead_ratio", "1.00");
+    to.put("rss_overhead_bytes", 0);
+    to.put("mem_fragmentation_ratio", format_args!("{:.2}", memory.fragmentation()));
+    to.put("mem_fragmentation_bytes", memory.rss as i64 - memory.used as i64);
+    to.zeros(&["mem_not_counted_for_evict", "mem_replication_backlog", "mem_total_replication_buffers"]);
+    to.zeros(&["mem_replica_full_sync_buffer", "mem_clients_slaves"]);
+    to.put("mem_clients_normal", memory.clients);
+    to.zeros(&["mem_cluster_links", "mem_aof_buffer"]);
+    to.put("mem_allocator", &cx.links.identity().allocator);
+    to.zeros(&["mem_overhead_db_hashtable_rehashing", "active_defrag_running"]);
+    let (pending, freed) = cx.keyspace.lazy_free_counts();
+    to.put("lazyfree_pending_objects", pending);
+    to.put("lazyfreed_objects", freed);
+}
+
+fn persistence(cx: &mut Ctx<'_>, to: &mut Lines) {
+    to.zeros(&["loading", "async_loading", "current_cow_peak", "current_cow_size", "current_cow_size_age"]);
+    to.put("current_fork_perc", "0.00");
+    to.zeros(&["current_save_keys_processed", "current_save_keys_total"]);
+    to.put("rdb_changes_since_last_save", cx.keyspace.stats().dirty);
+    to.put("rdb_bgsave_in_progress", 0);
+    to.put("rdb_last_save_time", cx.state.started_us / 1_000_000);
+    to.put("rdb_last_bgsave_status", "ok");
+    to.put("rdb_last_bgsave_time_sec", -1);
+    to.put("rdb_current_bgsave_time_sec", -1);
+    to.zeros(&["rdb_saves", "rdb_last_cow_size", "rdb_last_load_keys_expired", "rdb_last_load_keys_loaded"]);
+    to.zeros(&["aof_enabled", "aof_rewrite_in_progress", "aof_rewrite_scheduled"]);
+    to.put("aof_last_rewrite_time_sec", -1);
+    to.put("aof_current_rewrite_time_sec", -1);
+    to.put("aof_last_bgrewrite_status", "ok");
+    to.zeros(&["aof_rewrites", "aof_rewrites_consecutive_failures"]);
+    to.put("aof_last_write_status", "ok");
+    to.zeros(&["aof_last_cow_size", "module_fork_in_progress", "module_fork_last_cow_size"]);
+}
+
+fn threads(cx: &mut Ctx<'_>, to: &mut Lines) {
+    let totals = cx.links.totals();
+    let clients = cx.state.clients.len();
+    to.put("io_thread_0", format_args!("clients={clients},reads={},writes={}", totals.reads, totals.writes));
+}
+
+fn stats(cx: &mut Ctx<'_>, to: &mut Lines) {
+    let totals = cx.links.totals();
+    let stats = &cx.state.stats;
+    let keyspace = cx.keyspace.stats();
+    let kilobytes = |rate: u64| format!("{:.2}", rate as f64 / 1024.0);
+    to.put("total_connections_received", totals.accepted);
+    to.put("total_commands_processed", stats.processed);
+    to.put("instantaneous_ops_per_sec", stats.ops.per_second());
+    to.put("total_net_input_bytes", totals.read);
+    to.put("total_net_output_bytes", totals.written);
+    to.zeros(&["total_net_repl_input_bytes", "total_net_repl_output_bytes"]);
+    to.put("instantaneous_input_kbps", kilobytes(stats.input.per_second()));
+    to.put("instantaneous_output_kbps", kilobytes(stats.output.per_second()));
+    to.put("instantaneous_input_repl_kbps", "0.00");
+    to.put("instantaneous_output_repl_kbps", "0.00");
+    to.put("rejected_connections", totals.rejected);
+    to.zeros(&["sync_full", "sync_partial_ok", "sync_partial_err", "expired_subkeys"]);
+    to.put("expired_keys", keyspace.expired);
+    to.put("expired_stale_perc", "0.00");
+    to.zeros(&["expired_time_cap_reached_count", "expire_cycle_cpu_milliseconds"]);
+    to.put("expiry_lag_p50_ms", keyspace.lag.quantile(0.5));
+    to.put("expiry_lag_p99_ms", keyspace.lag.quantile(0.99));
+    to.put("expiry_lag_max_ms", keyspace.lag.max());
+    to.zeros(&["evicted_keys", "evicted_clients", "evicted_scripts"]);
+    to.zeros(&["total_eviction_exceeded_time", "current_eviction_exceeded_time"]);
+    to.put("keyspace_hits", keyspace.hits);
+    to.put("keyspace_misses", keyspace.misses);
+    to.zeros(&[
+        "pubsub_channels",
+        "pubsub_patterns",
+        "pubsubshard_channels",
+        "latest_fork_usec",
+        "total_forks",
+    ]);
+    to.zeros(&["migrate_cached_sockets", "slave_expires_tracked_keys"]);
+    to.zeros(&[
+        "active_defrag_hits",
+        "active_defrag_misses",
+        "active_defrag_key_hits",
+        "active_defrag_key_misses",
+    ]);
+    to.zeros(&["total_active_defrag_time", "current_active_defrag_time"]);
+    to.zeros(&["tracking_total_keys", "tracking_total_items", "tracking_total_prefixes"]);
+    to.put("unexpected_error_replies", 0);
+    to.put("total_error_replies", stats.error_replies);
+    to.put("dump_payload_sanitizations", 0);
+    to.put("total_reads_processed", totals.reads);
+    to.put("total_writes_processed", totals.writes);
+    to.zeros(&["io_threaded_reads_processed", "io_threaded_writes_processed"]);
+    to.zeros(&["io_threaded_total_prefetch_batches", "io_threaded_total_prefetch_entries"]);
+    to.put("client_query_buffer_limit_disconnections", totals.query_limit_closes);
+    to.put("client_output_buffer_limit_disconnections", totals.output_limit_closes);
+    to.zeros(&["reply_buffer_shrinks", "reply_buffer_expands"]);
+    let in_commands: u64 = stats.commands.iter().map(|command| command.nanos).sum();
+    to.put("eventloop_cycles", totals.turns);
+    to.put("eventloop_duration_sum", totals.busy_us);
+    to.put("eventloop_duration_cmd_sum", in_commands / 1000);
+    to.put("instantaneous_eventloop_cycles_per_sec", stats.turns.per_second());
+    let turns = stats.turns.per_second();
+    to.put("instantaneous_eventloop_duration_usec", stats.busy.per_second().checked_div(turns).unwrap_or(0));
+    to.put("acl_access_denied_auth", stats.auth_failures);
+    to.zeros(&["acl_access_denied_cmd", "acl_access_denied_key", "acl_access_denied_channel"]);
+}
+
+fn replication(cx: &mut Ctx<'_>, to: &mut Lines) {
+    to.put("role", "master");
+    to.put("connected_slaves", 0);
+    to.put("master_failover_state", "no-failover");
+    to.put("master_replid", &cx.links.identity().run_id);
+    to.put("master_replid2", "0".repeat(40));
+    to.put("master_repl_offset", 0);
+    to.put("second_repl_offset", -1);
+    to.put("repl_backlog_active", 0);
+    to.put("repl_backlog_size", cx.state.config.size(BACKLOG_SIZE));
+    to.zeros(&["repl_backlog_first_byte_offset", "repl_backlog_histlen"]);
+}
+
+fn cpu(cx: &mut Ctx<'_>, to: &mut Lines) {
+    let process = cx.links.process();
+    let seconds = |us: u64| format!("{}.{:06}", us / 1_000_000, us % 1_000_000);
+    to.put("used_cpu_sys", seconds(process.cpu_system_us));
+    to.put("used_cpu_user", seconds(process.cpu_user_us));
+    to.put("used_cpu_sys_children", seconds(0));
+    to.put("used_cpu_user_children", seconds(0));
+    to.put("used_cpu_sys_main_thread", seconds(process.cpu_main_system_us));
+    to.put("used_cpu_user_main_thread", seconds(process.cpu_main_user_us));
+}
+
+fn commandstats(cx: &mut Ctx<'_>, to: &mut Lines) {
+    for (id, stats) in cx.state.stats.commands.iter().enumerate() {
+        if stats.calls == 0 && stats.rejected == 0 {
+            continue;
+        }
+        let micros = stats.nanos / 1000;
+        let mean = if stats.calls == 0 { 0.0 } else { stats.nanos as f64 / 1000.0 / stats.calls as f64 };
+        let value = format_args!(
+            "calls={},usec={micros},usec_per_call={mean:.2},rejected_calls={},failed_calls={}",
+            stats.calls, stats.rejected, stats.failed
+        )
+        .to_string();
+        to.put(&format!("cmdstat_{}", cx.state.table.name(id)), value);
+    }
+}
+
+fn errorstats(cx: &mut Ctx<'_>, to: &mut Lines) {
+    for (code, count) in &cx.state.stats.errors {
+        to.put(&format!("errorstat_{code}"), format_args!("count={count}"));
+    }
+}
+
+fn latencystats(cx: &mut Ctx<'_>, to: &mut Lines) {
+    for (id, stats) in cx.state.stats.commands.iter().enumerate() {
+        let Some(latency) = &stats.latency else { continue };
+        let values: Vec<String> = cx
+            .state
+            .config
+            .latency_percentiles()
+            .iter()
+            .map(|percent| format!("p{percent}={:.3}", latency.percentile(*percent) as f64 / 1000.0))
+            .collect();
+        to.put(&format!("latency_percentiles_usec_{}", cx.state.table.name(id)), values.join(","));
+    }
+}
+
+fn cluster(_: &mut Ctx<'_>, to: &mut Lines) {
+    to.put("cluster_enabled", 0);
+}
+
+fn keyspace(cx: &mut Ctx<'_>, to: &mut Lines) {
+    for db in 0..cx.keyspace.databases() {
+        let keys = cx.keyspace.len(db);
+        if keys > 0 {
+            let (volatile, ttl) = (cx.keyspace.volatile_len(db), cx.keyspace.mean_ttl(db));
+            let value = format!("keys={keys},expires={volatile},avg_ttl={ttl},subexpiry=0");
+            to.put(&format!("db{db}"), value);
+        }
+    }
+}
+
+fn debug(cx: &mut Ctx<'_>, to: &mut Lines) {
+    to.put("eventloop_duration_max", cx.links.totals().longest_turn_us);
+    let memory = cx.keyspace.memory();
+    to.put("keyspace_block_bytes", memory.used);
+    to.put("keyspace_page_bytes", memory.held);
+    to.put("keyspace_mapped_bytes", memory.mapped);
+    to.put("keyspace_table_bytes", memory.tables);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_for_people() {
+        assert_eq!(human(0), "0B");
+        assert_eq!(human(1023), "1023B");
+        assert_eq!(human(1536), "1.50K");
+        assert_eq!(human(25_276_502_016), "23.54G");
+    }
+}

@@ -1,0 +1,232 @@
+//! One numbered database: its table, the slabs that hold its entries, and what it counts.
+
+use crate::entry::{Entries, Entry, Head, MAX_INLINE, Payload};
+use crate::hash::Hasher;
+use crate::key::Key;
+use crate::pages::{PagePool, UNIT};
+use crate::slab::Slab;
+use crate::table::{Place, Table};
+use crate::value::Blob;
+use std::sync::Arc;
+
+/// A database. Entries and the table's segments have slabs of their own, so that the whole goes away
+/// without a visit to every key.
+pub(crate) struct Db {
+    pub(crate) table: Table<Entries>,
+    entries: Slab,
+    blocks: Slab,
+    /// Keys with a deadline, and the sum of their deadlines.
+    volatile: usize,
+    deadline_sum: u128,
+    /// Entries that hold something outside of the slabs.
+    outline: usize,
+    /// Set while a snapshot has not walked all of this database.
+    pub(crate) walk: Option<Walk>,
+}
+
+/// How far a snapshot came in a database.
+#[derive(Clone, Copy)]
+pub(crate) struct Walk {
+    /// The database's number when the snapshot began.
+    pub(crate) number: usize,
+    pub(crate) position: u64,
+}
+
+impl Db {
+    pub(crate) fn new(hasher: Hasher, pool: &Arc<PagePool>) -> Box<Db> {
+        Box::new(Db {
+            table: Table::new(hasher),
+            entries: Slab::new(Arc::clone(pool)),
+            blocks: Slab::new(Arc::clone(pool)),
+            volatile: 0,
+            deadline_sum: 0,
+            outline: 0,
+            walk: None,
+        })
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    pub(crate) fn volatile(&self) -> usize {
+        self.volatile
+    }
+
+    /// The mean deadline of the keys that have one, in unix milliseconds.
+    pub(crate) fn mean_deadline(&self) -> Option<u64> {
+        (self.volatile > 0).then(|| (self.deadline_sum / self.volatile as u128) as u64)
+    }
+
+    /// Bytes in blocks that hold something, and bytes of pages that hold those blocks.
+    pub(crate) fn bytes(&self) -> (usize, usize) {
+        let directory = self.table.directory_bytes();
+        (
+            self.entries.used() + self.blocks.used() + directory,
+            self.entries.held() + self.blocks.held() + directory,
+        )
+    }
+
+    /// Bytes of the table alone, without the entries.
+    pub(crate) fn table_bytes(&self) -> usize {
+        self.blocks.used() + self.table.directory_bytes()
+    }
+
+    #[inline]
+    #[allow(unsafe_code)]
+    pub(crate) fn find(&self, key: Key<'_>) -> Option<(Entry, Place)> {
+        let (block, place) = self.table.find(key.hash, key.bytes)?;
+        // SAFETY: the table holds live entries.
+        Some((unsafe { Entry::from_block(block) }, place))
+    }
+
+    /// Adds an entry for a key that is absent.
+    pub(crate) fn insert(&mut self, key: Key<'_>, payload: Payload<'_>, head: Head) -> (Entry, Place) {
+        let entry = Entry::new(&mut self.entries, key.bytes, payload, head);
+        self.count(entry);
+        (entry, self.table.insert(&mut self.blocks, key.hash, entry.block()))
+    }
+
+    /// Gives an entry a new value and head, in place if the block allows. Returns the entry and the old
+    /// blob, if there was one.
+    #[inline]
+    pub(crate) fn rewrite(
+        &mut self,
+        key: Key<'_>,
+        (entry, place): (Entry, Place),
+        payload: Payload<'_>,
+        head: Head,
+    ) -> (Entry, Option<Blob>) {
+        self.discount(entry);
+        let (new, old) = match entry.overwrite(payload, head) {
+            Ok(old) => {
+                if let Some(at) = head.deadline {
+                    self.table.note_deadline(&mut self.blocks, place, at);
+                }
+                (entry, old)
+            }
+            Err(payload) => {
+                let new = Entry::new(&mut self.entries, key.bytes, payload, head);
+                self.table.replace(&mut self.blocks, place, new.block());
+                (new, entry.free(&mut self.entries))
+            }
+        };
+        self.count(new);
+        (new, old)
+    }
+
+    /// Sets or removes the deadline of an entry.
+    pub(crate) fn set_deadline(&mut self, (entry, place): (Entry, Place), deadline: Option<u64>) -> Entry {
+        self.discount(entry);
+        let new = match (entry.deadline(), deadline) {
+            (None, None) => entry,
+            (Some(_), Some(at)) => {
+                entry.put_deadline(at);
+                self.table.note_deadline(&mut self.blocks, place, at);
+                entry
+            }
+            _ => {
+                let new = entry.with_deadline(&mut self.entries, deadline);
+                self.table.replace(&mut self.blocks, place, new.block());
+                entry.free_block(&mut self.entries);
+                new
+            }
+        };
+        self.count(new);
+        new
+    }
+
+    /// Removes an entry and hands out its blob, if it has one.
+    pub(crate) fn remove(&mut self, (entry, place): (Entry, Place)) -> Option<Blob> {
+        self.discount(entry);
+        self.table.remove(&mut self.blocks, place);
+        entry.free(&mut self.entries)
+    }
+
+    /// Removes about `max` entries that are due at `now`. Before an entry is freed, `gone` sees it.
+    #[allow(unsafe_code)]
+    pub(crate) fn remove_due(
+        &mut self,
+        now: u64,
+        max: usize,
+        gone: &mut dyn FnMut(Entry, u64, Option<Walk>),
+        reap: &mut dyn FnMut(Blob),
+    ) -> usize {
+        let (entries, walk) = (&mut self.entries, self.walk);
+        let (volatile, sum, outline) = (&mut self.volatile, &mut self.deadline_sum, &mut self.outline);
+        self.table.remove_due(&mut self.blocks, now, max, &mut |block, deadline| {
+            // SAFETY: the table hands out live entries, which are freed here, once.
+            let entry = unsafe { Entry::from_block(block) };
+            gone(entry, deadline, walk);
+            *volatile -= 1;
+            *sum -= u128::from(deadline);
+            *outline -= usize::from(entry.is_outline());
+            if let Some(blob) = entry.free(entries) {
+                reap(blob);
+            }
+        })
+    }
+
+    /// Moves what is on one sparse page elsewhere so that the page goes back to the system. Returns whether
+    /// there was one. Bounded by the blocks of one page.
+    pub(crate) fn compact(&mut self) -> bool {
+        self.table.compact(&mut self.blocks) || self.compact_entries()
+    }
+
+    #[allow(unsafe_code)]
+    fn compact_entries(&mut self) -> bool {
+        let sizes: [usize; MAX_INLINE / UNIT] = std::array::from_fn(|i| (i + 1) * UNIT);
+        let Some(page) = self.entries.sparse_page(64, &sizes) else { return false };
+        let blocks = self.entries.evacuate(page);
+        let mut old = Vec::with_capacity(blocks.len());
+        for block in blocks {
+            // SAFETY: blocks in use of the slab of entries are live entries of the table.
+            let (entry, key) = unsafe {
+                let e = Entry::from_block(crate::table::BlockPtr::new(block));
+                (e, e.key())
+            };
+            let hash = self.table.hash(key);
+            let (found, place) = self.table.find(hash, key).expect("every entry is in the table");
+            debug_assert!(found == entry.block());
+            let new = entry.relocate(&mut self.entries);
+            self.table.replace(&mut self.blocks, place, new.block());
+            old.push(entry);
+        }
+        for entry in old {
+            entry.free_block(&mut self.entries);
+        }
+        true
+    }
+
+    fn count(&mut self, entry: Entry) {
+        if let Some(at) = entry.deadline() {
+            self.volatile += 1;
+            self.deadline_sum += u128::from(at);
+        }
+        self.outline += usize::from(entry.is_outline());
+    }
+
+    fn discount(&mut self, entry: Entry) {
+        if let Some(at) = entry.deadline() {
+            self.volatile -= 1;
+            self.deadline_sum -= u128::from(at);
+        }
+        self.outline -= usize::from(entry.is_outline());
+    }
+
+    /// Visits every entry, expired or not.
+    #[allow(unsafe_code)]
+    pub(crate) fn for_each(&self, visit: &mut dyn FnMut(Entry)) {
+        // SAFETY: the table holds live entries.
+        self.table.for_each(&mut |block| visit(unsafe { Entry::from_block(block) }));
+    }
+}
+
+impl Drop for Db {
+    fn drop(&mut self) {
+        if self.outline > 0 {
+            self.for_each(&mut |entry| entry.drop_outline());
+        }
+        self.table.clear(&mut self.blocks);
+    }
+}

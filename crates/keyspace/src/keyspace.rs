@@ -1,0 +1,565 @@
+//! The keyspace: databases, time, access clocks, expiry, and the walks over all of it.
+
+use crate::access::AccessPolicy;
+use crate::db::{Db, Walk};
+use crate::entry::{Entry, Head, Payload};
+use crate::event::{Event, EventClass};
+use crate::hash::Hasher;
+use crate::key::Key;
+use crate::lag::LagHistogram;
+use crate::pages::PagePool;
+use crate::random::Random;
+use crate::reaper::Reaper;
+use crate::snapshot::{Snapshot, SnapshotSink, walk_bucket};
+use crate::table::Place;
+use crate::value::{Blob, Item};
+use crate::write::Write;
+use std::sync::Arc;
+
+/// What a keyspace is made with.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// How many databases.
+    pub databases: usize,
+    /// The secret that keys are hashed under; random per process.
+    pub hash_seed: (u64, u64),
+    /// The seed of random choices (RANDOMKEY, the LFU counter).
+    pub random_seed: u64,
+}
+
+/// Where memory is given back.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Free {
+    /// Before the call returns.
+    Now,
+    /// On the background thread.
+    Lazy,
+}
+
+/// What a call of [`Keyspace::expire_due`] did.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct ExpireRun {
+    /// Keys removed.
+    pub removed: usize,
+    /// Whether more keys are due.
+    pub more: bool,
+}
+
+/// Counters since the start or the last reset.
+#[derive(Clone, Debug, Default)]
+pub struct Stats {
+    /// Reads that found their key.
+    pub hits: u64,
+    /// Reads that did not.
+    pub misses: u64,
+    /// Keys removed because their deadline passed.
+    pub expired: u64,
+    /// Changes since the start, as `rdb_changes_since_last_save` counts them. Not reset.
+    pub dirty: u64,
+    /// How late keys were removed that nobody read.
+    pub lag: LagHistogram,
+}
+
+/// Bytes taken by a keyspace. Large values are not in it: they live in the general allocator.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Memory {
+    /// Blocks in use: entries, segments, directories.
+    pub used: usize,
+    /// Pages that hold these blocks.
+    pub held: usize,
+    /// Address space taken from the system for pages.
+    pub mapped: usize,
+    /// The part of `used` that is tables, not entries.
+    pub tables: usize,
+}
+
+/// Hears of every change, after it happened.
+pub trait Observer {
+    /// `key` of database `db` changed.
+    fn changed(&mut self, db: usize, key: &[u8], events: &[Event]);
+    /// All keys of database `db` are gone.
+    fn flushed(&mut self, db: usize);
+}
+
+/// Numbered databases of keys. See the crate's documentation.
+pub struct Keyspace {
+    dbs: Vec<Box<Db>>,
+    pool: Arc<PagePool>,
+    hasher: Hasher,
+    now: u64,
+    policy: AccessPolicy,
+    touch: bool,
+    active_expire: bool,
+    random: Random,
+    reaper: Reaper,
+    stats: Stats,
+    /// Flips with each snapshot; see [`crate::snapshot`].
+    epoch: bool,
+    snapshot: Option<Snapshot>,
+    observer: Option<Box<dyn Observer>>,
+    /// The database that the next compaction looks at.
+    compact_next: usize,
+}
+
+const EXPIRED: Event = Event { class: EventClass::Expired, name: "expired" };
+
+impl Keyspace {
+    /// Empty databases. They take memory with their first key.
+    pub fn new(options: Options) -> Self {
+        let pool = Arc::new(PagePool::new());
+        let hasher = Hasher::new(options.hash_seed);
+        Keyspace {
+            dbs: (0..options.databases).map(|_| Db::new(hasher, &pool)).collect(),
+            pool,
+            hasher,
+            now: 0,
+            policy: AccessPolicy::default(),
+            touch: true,
+            active_expire: true,
+            random: Random::new(options.random_seed),
+            reaper: Reaper::default(),
+            stats: Stats::default(),
+            epoch: false,
+            snapshot: None,
+            observer: None,
+            compact_next: 0,
+        }
+    }
+
+    /// How many databases there are.
+    pub fn databases(&self) -> usize {
+        self.dbs.len()
+    }
+
+    /// A key with its hash.
+    #[inline]
+    pub fn key<'a>(&self, bytes: &'a [u8]) -> Key<'a> {
+        Key { bytes, hash: self.hasher.hash(bytes) }
+    }
+
+    /// Sets the time, in unix milliseconds, against which deadlines are judged from now on.
+    #[inline]
+    pub fn set_now(&mut self, unix_ms: u64) {
+        self.now = unix_ms;
+    }
+
+    /// The time as last set.
+    pub fn now(&self) -> u64 {
+        self.now
+    }
+
+    /// What access clocks measure. A change makes the clocks of existing keys meaningless until their next
+    /// use, as `maxmemory-policy` does in Redis.
+    pub fn set_access_policy(&mut self, policy: AccessPolicy) {
+        self.policy = policy;
+    }
+
+    /// Whether reads and writes update the access clock (`CLIENT NO-TOUCH`).
+    pub fn set_touch(&mut self, touch: bool) {
+        self.touch = touch;
+    }
+
+    /// Whether [`Keyspace::expire_due`] removes anything (`DEBUG SET-ACTIVE-EXPIRE`).
+    pub fn set_active_expire(&mut self, on: bool) {
+        self.active_expire = on;
+    }
+
+    /// Has every change reported to `observer`.
+    pub fn set_observer(&mut self, observer: Option<Box<dyn Observer>>) {
+        self.observer = observer;
+    }
+
+    /// Asks the processor for the table's bucket of a key. A hint: costs a few nanoseconds, changes nothing.
+    #[inline]
+    pub fn prefetch(&self, db: usize, key: Key<'_>) {
+        self.dbs[db].table.prefetch_bucket(key.hash);
+    }
+
+    /// Asks the processor for the entry of a key whose bucket was prefetched before.
+    #[inline]
+    pub fn prefetch_entry(&self, db: usize, key: Key<'_>) {
+        self.dbs[db].table.prefetch_block(key.hash);
+    }
+
+    // --- single keys ------------------------------------------------------------------------------
+
+    /// A user's read: counts a hit or a miss and updates the access clock.
+    #[inline]
+    pub fn read(&mut self, db: usize, key: Key<'_>) -> Option<Item<'_>> {
+        let Some((entry, _)) = self.find(db, key) else {
+            self.stats.misses += 1;
+            return None;
+        };
+        self.stats.hits += 1;
+        self.touch(entry);
+        Some(Item::new(entry, self.policy))
+    }
+
+    /// A look that leaves no trace, except that an expired key is removed.
+    pub fn peek(&mut self, db: usize, key: Key<'_>) -> Option<Item<'_>> {
+        let (entry, _) = self.find(db, key)?;
+        Some(Item::new(entry, self.policy))
+    }
+
+    /// A guard for changing one key, present or absent.
+    #[inline]
+    pub fn write<'k>(&'k mut self, db: usize, key: Key<'k>) -> Write<'k> {
+        let found = self.find(db, key);
+        if let Some((entry, _)) = found {
+            self.touch(entry);
+        }
+        Write::new(self, db, key, found)
+    }
+
+    /// The live entry of a key; an expired one is removed first.
+    #[inline]
+    fn find(&mut self, db: usize, key: Key<'_>) -> Option<(Entry, Place)> {
+        let found = self.dbs[db].find(key)?;
+        match found.0.deadline() {
+            Some(at) if at <= self.now => {
+                self.expire(db, key, found);
+                None
+            }
+            _ => Some(found),
+        }
+    }
+
+    #[inline]
+    fn touch(&mut self, entry: Entry) {
+        if self.touch {
+            entry.set_access(self.policy.used(entry.access(), self.now, &mut self.random));
+        }
+    }
+
+    #[cold]
+    fn expire(&mut self, db: usize, key: Key<'_>, found: (Entry, Place)) {
+        self.remove_found(db, found);
+        self.stats.expired += 1;
+        self.report(db, key.bytes, &[EXPIRED]);
+    }
+
+    // --- the write guard's side -------------------------------------------------------------------
+
+    /// Hands the entry's value to a running snapshot if that has not seen it.
+    #[inline]
+    pub(crate) fn before_change(&mut self, db: usize, entry: Entry) {
+        if let Some(snapshot) = &mut self.snapshot
+            && entry.epoch() != self.epoch
+            && let Some(walk) = self.dbs[db].walk
+        {
+            snapshot.hand_out(walk.number, entry, self.epoch, Item::new(entry, self.policy));
+        }
+    }
+
+    pub(crate) fn new_head(&self, deadline: Option<u64>) -> Head {
+        Head { deadline, access: self.policy.created(self.now), epoch: self.epoch }
+    }
+
+    pub(crate) fn insert(
+        &mut self,
+        db: usize,
+        key: Key<'_>,
+        payload: Payload<'_>,
+        head: Head,
+    ) -> (Entry, Place) {
+        self.dbs[db].insert(key, payload, head)
+    }
+
+    #[inline]
+    pub(crate) fn rewrite(
+        &mut self,
+        db: usize,
+        key: Key<'_>,
+        found: (Entry, Place),
+        payload: Payload<'_>,
+        head: Head,
+    ) -> Entry {
+        let (entry, old) = self.dbs[db].rewrite(key, found, payload, head);
+        self.reap(old);
+        entry
+    }
+
+    pub(crate) fn set_deadline_found(&mut self, db: usize, found: (Entry, Place), at: Option<u64>) -> Entry {
+        self.dbs[db].set_deadline(found, at)
+    }
+
+    /// Removes an entry, after its pre-image.
+    pub(crate) fn remove_found(&mut self, db: usize, found: (Entry, Place)) {
+        self.before_change(db, found.0);
+        let blob = self.dbs[db].remove(found);
+        self.reap(blob);
+    }
+
+    fn reap(&mut self, blob: Option<Blob>) {
+        if let Some(blob) = blob {
+            self.reaper.blob(blob);
+        }
+    }
+
+    pub(crate) fn policy(&self) -> AccessPolicy {
+        self.policy
+    }
+
+    /// Counts a change and tells the observer.
+    #[inline]
+    pub(crate) fn report_change(&mut self, db: usize, key: &[u8], events: &[Event]) {
+        self.stats.dirty += 1;
+        self.report(db, key, events);
+    }
+
+    #[inline]
+    pub(crate) fn report(&mut self, db: usize, key: &[u8], events: &[Event]) {
+        if let Some(observer) = &mut self.observer {
+            observer.changed(db, key, events);
+        }
+    }
+
+    // --- whole databases --------------------------------------------------------------------------
+
+    /// Keys in a database, expired ones that were not removed yet included.
+    pub fn len(&self, db: usize) -> usize {
+        self.dbs[db].len()
+    }
+
+    /// Whether a database has no keys.
+    pub fn is_empty(&self, db: usize) -> bool {
+        self.len(db) == 0
+    }
+
+    /// Keys that have a deadline.
+    pub fn volatile_len(&self, db: usize) -> usize {
+        self.dbs[db].volatile()
+    }
+
+    /// The mean time to live of the keys that have a deadline, in milliseconds.
+    pub fn mean_ttl(&self, db: usize) -> u64 {
+        self.dbs[db].mean_deadline().map_or(0, |at| at.saturating_sub(self.now))
+    }
+
+    /// One step of a scan: visits the live keys of one bucket (0 to about 20) and returns the cursor of the
+    /// next step, 0 at the end. A scan from 0 to 0 visits every key that was there all the time at least
+    /// once, however the database grows or shrinks in between. Any cursor is accepted.
+    pub fn scan(&mut self, db: usize, cursor: u64, visit: &mut dyn FnMut(Item<'_>)) -> u64 {
+        let (now, policy) = (self.now, self.policy);
+        let position = cursor << CURSOR_SHIFT;
+        let next = self.dbs[db].table.step(position, &mut |block| {
+            visit_live(block, now, policy, visit);
+        });
+        next.map_or(0, |position| position >> CURSOR_SHIFT)
+    }
+
+    /// Visits all live keys of a database.
+    pub fn for_each(&mut self, db: usize, visit: &mut dyn FnMut(Item<'_>)) {
+        let (now, policy) = (self.now, self.policy);
+        self.dbs[db].table.for_each(&mut |block| visit_live(block, now, policy, visit));
+    }
+
+    /// A live key, each with the same chance; `None` if there is none. Expired keys that are met are
+    /// removed.
+    pub fn random_key(&mut self, db: usize) -> Option<Vec<u8>> {
+        loop {
+            let random = &mut self.random;
+            let block = self.dbs[db].table.sample(&mut || random.next())?;
+            #[allow(unsafe_code)]
+            // SAFETY: the table holds live entries; the key is copied before anything changes.
+            let bytes = unsafe { Entry::from_block(block).key() }.to_vec();
+            let key = self.key(&bytes);
+            if self.find(db, key).is_some() {
+                return Some(bytes);
+            }
+        }
+    }
+
+    /// Removes all keys of a database; returns how many.
+    pub fn flush(&mut self, db: usize, free: Free) -> usize {
+        let removed = self.dbs[db].len();
+        if removed > 0 {
+            let old = std::mem::replace(&mut self.dbs[db], Db::new(self.hasher, &self.pool));
+            match &mut self.snapshot {
+                Some(snapshot) if old.walk.is_some() => snapshot.detached.push(old),
+                _ if free == Free::Lazy => self.reaper.db(old),
+                _ => drop(old),
+            }
+            self.stats.dirty += removed as u64;
+        }
+        if let Some(observer) = &mut self.observer {
+            observer.flushed(db);
+        }
+        removed
+    }
+
+    /// Removes all keys; returns how many.
+    pub fn flush_all(&mut self, free: Free) -> usize {
+        (0..self.dbs.len()).map(|db| self.flush(db, free)).sum()
+    }
+
+    /// Exchanges the content of two databases.
+    pub fn swap(&mut self, a: usize, b: usize) {
+        self.dbs.swap(a, b);
+    }
+
+    // --- expiry -----------------------------------------------------------------------------------
+
+    /// When the next key may be due, in unix milliseconds: a lower bound.
+    pub fn next_deadline(&self) -> Option<u64> {
+        if !self.active_expire {
+            return None;
+        }
+        self.dbs.iter().filter_map(|db| db.table.next_deadline()).min()
+    }
+
+    /// Removes about `max_keys` keys that are due, at a cost of about 0.3 us each.
+    pub fn expire_due(&mut self, max_keys: usize) -> ExpireRun {
+        if !self.active_expire {
+            return ExpireRun::default();
+        }
+        let (now, epoch, policy) = (self.now, self.epoch, self.policy);
+        let mut removed = 0;
+        for number in 0..self.dbs.len() {
+            let (stats, snapshot, observer) = (&mut self.stats, &mut self.snapshot, &mut self.observer);
+            let reaper = &mut self.reaper;
+            let mut gone = |entry: Entry, deadline: u64, walk: Option<Walk>| {
+                if let (Some(snapshot), Some(walk)) = (snapshot.as_mut(), walk)
+                    && entry.epoch() != epoch
+                {
+                    snapshot.hand_out(walk.number, entry, epoch, Item::new(entry, policy));
+                }
+                stats.lag.record(now - deadline);
+                if let Some(observer) = observer {
+                    observer.changed(number, Item::new(entry, policy).key(), &[EXPIRED]);
+                }
+            };
+            removed +=
+                self.dbs[number].remove_due(now, max_keys - removed, &mut gone, &mut |b| reaper.blob(b));
+            if removed >= max_keys {
+                break;
+            }
+        }
+        self.stats.expired += removed as u64;
+        ExpireRun { removed, more: self.next_deadline().is_some_and(|at| at <= now) }
+    }
+
+    // --- snapshots --------------------------------------------------------------------------------
+
+    /// Begins a snapshot of this moment. False if one is under way.
+    pub fn begin_snapshot(&mut self, sink: Box<dyn SnapshotSink>) -> bool {
+        if self.snapshot.is_some() {
+            return false;
+        }
+        self.epoch = !self.epoch;
+        for (number, db) in self.dbs.iter_mut().enumerate().filter(|(_, db)| db.len() > 0) {
+            db.walk = Some(Walk { number, position: 0 });
+        }
+        self.snapshot = Some(Snapshot { sink: Some(sink), detached: Vec::new() });
+        true
+    }
+
+    /// Walks up to `buckets` buckets (about 7 keys each) for the snapshot. At its end, hands back the sink.
+    pub fn step_snapshot(&mut self, buckets: usize) -> Option<Box<dyn SnapshotSink>> {
+        let snapshot = self.snapshot.as_mut()?;
+        let (epoch, policy) = (self.epoch, self.policy);
+        for _ in 0..buckets {
+            let mut detached = std::mem::take(&mut snapshot.detached);
+            let walking = self.dbs.iter_mut().chain(&mut detached).find(|db| db.walk.is_some());
+            let finished = match walking {
+                Some(db) => {
+                    walk_bucket(db, epoch, &mut |number, entry| {
+                        snapshot.hand_out(number, entry, epoch, Item::new(entry, policy));
+                    });
+                    false
+                }
+                None => true,
+            };
+            let (walking, passed): (Vec<_>, Vec<_>) = detached.into_iter().partition(|db| db.walk.is_some());
+            snapshot.detached = walking;
+            for db in passed {
+                self.reaper.db(db);
+            }
+            if finished {
+                return self.snapshot.take().and_then(|s| s.sink);
+            }
+        }
+        None
+    }
+
+    /// Gives up the snapshot. Its walk goes on without a receiver, through
+    /// [`step_snapshot`](Keyspace::step_snapshot), before another one can begin.
+    pub fn abort_snapshot(&mut self) -> Option<Box<dyn SnapshotSink>> {
+        self.snapshot.as_mut()?.sink.take()
+    }
+
+    /// Whether a snapshot is under way, or the rest of one that was given up.
+    pub fn snapshot_active(&self) -> bool {
+        self.snapshot.is_some()
+    }
+
+    // --- accounting -------------------------------------------------------------------------------
+
+    /// Counts `n` changes that no guard saw.
+    pub fn add_dirty(&mut self, n: u64) {
+        self.stats.dirty += n;
+    }
+
+    /// Counters since the start or the last reset.
+    pub fn stats(&self) -> &Stats {
+        &self.stats
+    }
+
+    /// Resets the counters of [`Keyspace::stats`], but not `dirty`.
+    pub fn reset_stats(&mut self) {
+        self.stats = Stats { dirty: self.stats.dirty, ..Stats::default() };
+        self.reaper.reset_freed();
+    }
+
+    /// Objects that wait to be freed in the background, and objects freed there since the last reset.
+    pub fn lazy_free_counts(&self) -> (u64, u64) {
+        self.reaper.counts()
+    }
+
+    /// Bytes taken by all databases.
+    pub fn memory(&self) -> Memory {
+        let mut sum = Memory { mapped: self.pool.mapped(), ..Memory::default() };
+        for db in &self.dbs {
+            let (used, held) = db.bytes();
+            sum.used += used;
+            sum.held += held;
+            sum.tables += db.table_bytes();
+        }
+        sum
+    }
+
+    /// Bytes of the table of a database, without its entries, and the number of its slots.
+    pub fn table_memory(&self, db: usize) -> (usize, usize) {
+        (self.dbs[db].table_bytes(), self.dbs[db].table.capacity())
+    }
+
+    /// Empties one sparsely used page, if there is one, by moving its entries, so that the page's memory
+    /// goes back to the system. Bounded by one page (64 KiB). Returns whether it found one.
+    pub fn compact(&mut self) -> bool {
+        for _ in 0..self.dbs.len() {
+            if self.dbs[self.compact_next].compact() {
+                return true;
+            }
+            self.compact_next = (self.compact_next + 1) % self.dbs.len();
+        }
+        false
+    }
+}
+
+/// Positions in hash space are multiples of 2^11 (see [`crate::table`]); without those bits a cursor has
+/// 53 bits, which fits into the numbers of every client language.
+const CURSOR_SHIFT: u32 = 11;
+
+#[allow(unsafe_code)]
+fn visit_live(
+    block: crate::table::BlockPtr,
+    now: u64,
+    policy: AccessPolicy,
+    visit: &mut dyn FnMut(Item<'_>),
+) {
+    // SAFETY: tables of databases hold live entries, and nothing changes during the visit.
+    let entry = unsafe { Entry::from_block(block) };
+    if entry.deadline().is_none_or(|at| at > now) {
+        visit(Item::new(entry, policy));
+    }
+}

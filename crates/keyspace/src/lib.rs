@@ -1,0 +1,48 @@
+//! The keyspace: numbered databases of keys, their values and their deadlines.
+//!
+//! One thread owns a [`Keyspace`] and calls it with time and randomness as arguments: it knows no
+//! clock, no command words, no replies and no sockets. Reads go through [`Keyspace::read`] and
+//! [`Keyspace::peek`]; every change goes through a [`Write`] guard, which is the one place that
+//! counts changes, keeps the expiry index and hands pre-images to a running snapshot.
+//!
+//! ```
+//! use carnelian_keyspace::{Event, Keyspace, Options, Str, Ttl, Value};
+//!
+//! let mut keyspace = Keyspace::new(Options { databases: 1, hash_seed: (1, 2), random_seed: 3 });
+//! keyspace.set_now(1_000);
+//! let key = keyspace.key(b"greeting");
+//! let mut guard = keyspace.write(0, key);
+//! guard.set(b"hello", Ttl::At(2_000));
+//! guard.commit(&[Event::string("set")]);
+//!
+//! let Some(Value::Str(Str::Bytes(value))) = keyspace.read(0, key).map(|i| i.value()) else { panic!() };
+//! assert_eq!(value, b"hello");
+//! keyspace.set_now(2_000);
+//! assert!(keyspace.read(0, key).is_none());
+//! ```
+
+mod access;
+mod db;
+mod entry;
+mod event;
+mod hash;
+mod key;
+mod keyspace;
+mod lag;
+mod pages;
+mod random;
+mod reaper;
+mod slab;
+mod snapshot;
+mod table;
+mod value;
+mod write;
+
+pub use access::AccessPolicy;
+pub use event::{Event, EventClass};
+pub use key::Key;
+pub use keyspace::{ExpireRun, Free, Keyspace, Memory, Observer, Options, Stats};
+pub use lag::LagHistogram;
+pub use snapshot::SnapshotSink;
+pub use value::{Blob, EMBSTR_MAX, Encoding, Item, Kind, Owned, Str, Value};
+pub use write::{Ttl, Write};

@@ -1,0 +1,337 @@
+//! Blocks in size classes of 8-byte steps, allocated from pages of one class each.
+//!
+//! A slab belongs to one owner (a database, a large collection); dropping it returns all of its
+//! pages at once, without visiting the blocks.
+#![allow(unsafe_code)]
+
+use crate::pages::{NONE, PAGE, PageHeader, PagePool, UNIT};
+use std::ptr::{self, NonNull};
+use std::sync::Arc;
+
+/// The largest block, in bytes.
+pub(crate) const MAX_BLOCK: usize = 4096;
+const CLASSES: usize = MAX_BLOCK / UNIT + 1;
+
+/// An allocator of small blocks.
+pub(crate) struct Slab {
+    pool: Arc<PagePool>,
+    /// Per class (units of a block): the first page with room.
+    roomy: Box<[*mut PageHeader; CLASSES]>,
+    all: *mut PageHeader,
+    /// Bytes of blocks in use.
+    used: usize,
+    pages: usize,
+}
+
+// SAFETY: a slab's pages are reached through the slab alone, so they may move to another thread
+// together with it.
+unsafe impl Send for Slab {}
+
+/// The size of the block that holds `bytes`.
+#[inline(always)]
+pub(crate) const fn block_size(bytes: usize) -> usize {
+    bytes.next_multiple_of(UNIT)
+}
+
+impl Slab {
+    pub(crate) fn new(pool: Arc<PagePool>) -> Self {
+        Slab { pool, roomy: Box::new([ptr::null_mut(); CLASSES]), all: ptr::null_mut(), used: 0, pages: 0 }
+    }
+
+    /// Bytes of the blocks in use.
+    pub(crate) fn used(&self) -> usize {
+        self.used
+    }
+
+    /// Bytes of the pages held.
+    pub(crate) fn held(&self) -> usize {
+        self.pages * PAGE
+    }
+
+    /// A block of `block_size(bytes)` bytes, its content undefined. `bytes` is 1 to `MAX_BLOCK`.
+    #[inline]
+    pub(crate) fn alloc(&mut self, bytes: usize) -> NonNull<u8> {
+        debug_assert!((1..=MAX_BLOCK).contains(&bytes));
+        let class = bytes.div_ceil(UNIT);
+        let mut page = self.roomy[class];
+        if page.is_null() {
+            page = self.add_page(class);
+        }
+        self.used += class * UNIT;
+        // SAFETY: a listed page is ours and has a free block: one that was freed, or one at `bump`.
+        unsafe {
+            let base = PageHeader::base(page);
+            (*page).used += 1;
+            let unit = if (*page).free != NONE {
+                let unit = (*page).free;
+                (*page).free = base.add(unit as usize * UNIT).cast::<u16>().read();
+                unit
+            } else {
+                let unit = (*page).bump;
+                (*page).bump += class as u16;
+                unit
+            };
+            if is_full(page) {
+                self.unlist(page);
+            }
+            NonNull::new_unchecked(base.add(unit as usize * UNIT))
+        }
+    }
+
+    /// Frees a block.
+    ///
+    /// # Safety
+    /// `block` came from `alloc` of this slab and is not used any more.
+    #[inline]
+    pub(crate) unsafe fn free(&mut self, block: NonNull<u8>) {
+        // SAFETY: the block lies in a page of ours, as the caller promises.
+        unsafe {
+            let page = PageHeader::of(block.as_ptr());
+            let unit = (block.as_ptr().addr() & (PAGE - 1)) / UNIT;
+            block.as_ptr().cast::<u16>().write((*page).free);
+            (*page).free = unit as u16;
+            (*page).used -= 1;
+            self.used -= (*page).block as usize * UNIT;
+            if !(*page).listed {
+                self.list(page);
+            }
+            if (*page).used == 0 && !((*page).next.is_null() && (*page).prev.is_null()) {
+                self.drop_page(page);
+            }
+        }
+    }
+
+    #[cold]
+    fn add_page(&mut self, class: usize) -> *mut PageHeader {
+        let page = self.pool.take(class as u16);
+        self.pages += 1;
+        // SAFETY: the page is fresh and ours; `all` is null or a page of ours.
+        unsafe {
+            (*page).all_next = self.all;
+            if !self.all.is_null() {
+                (*self.all).all_prev = page;
+            }
+            self.all = page;
+            self.list(page);
+        }
+        page
+    }
+
+    /// # Safety
+    /// `page` is ours and holds no block.
+    #[cold]
+    unsafe fn drop_page(&mut self, page: *mut PageHeader) {
+        // SAFETY: neighbours in our lists are pages of ours.
+        unsafe {
+            self.unlist(page);
+            if (*page).all_prev.is_null() {
+                self.all = (*page).all_next;
+            } else {
+                (*(*page).all_prev).all_next = (*page).all_next;
+            }
+            if !(*page).all_next.is_null() {
+                (*(*page).all_next).all_prev = (*page).all_prev;
+            }
+            self.pages -= 1;
+            self.pool.give(page);
+        }
+    }
+
+    /// # Safety
+    /// `page` is ours and not listed.
+    unsafe fn list(&mut self, page: *mut PageHeader) {
+        // SAFETY: the head of the list is null or a page of ours.
+        unsafe {
+            let head = &mut self.roomy[(*page).block as usize];
+            (*page).listed = true;
+            (*page).prev = ptr::null_mut();
+            (*page).next = *head;
+            if !head.is_null() {
+                (**head).prev = page;
+            }
+            *head = page;
+        }
+    }
+
+    /// # Safety
+    /// `page` is ours and listed.
+    unsafe fn unlist(&mut self, page: *mut PageHeader) {
+        // SAFETY: neighbours in the list are pages of ours.
+        unsafe {
+            (*page).listed = false;
+            if (*page).prev.is_null() {
+                self.roomy[(*page).block as usize] = (*page).next;
+            } else {
+                (*(*page).prev).next = (*page).next;
+            }
+            if !(*page).next.is_null() {
+                (*(*page).next).prev = (*page).prev;
+            }
+        }
+    }
+
+    /// The sparsest page among the first `look` with room of the class that wastes most, among classes for
+    /// blocks of these `sizes`, if more than an eighth of their room is free; its blocks are worth
+    /// moving elsewhere.
+    pub(crate) fn sparse_page(&self, look: usize, sizes: &[usize]) -> Option<SparsePage> {
+        let mut best: Option<(usize, SparsePage)> = None;
+        for class in sizes.iter().map(|size| size / UNIT) {
+            let capacity = PAGE / (class * UNIT);
+            let (mut page, mut seen, mut used) = (self.roomy[class], 0, 0usize);
+            let mut lowest: Option<(usize, *mut PageHeader)> = None;
+            while !page.is_null() && seen < look {
+                // SAFETY: listed pages are ours.
+                let (u, next) = unsafe { ((*page).used as usize, (*page).next) };
+                used += u;
+                seen += 1;
+                if lowest.is_none_or(|(l, _)| u < l) {
+                    lowest = Some((u, page));
+                }
+                page = next;
+            }
+            let room = seen * capacity;
+            // At least one page of this class can be emptied into the others.
+            if seen >= 2 && room - used > capacity + room / 8 {
+                let (_, page) = lowest.expect("at least two pages were seen");
+                let waste = (room - used) * class;
+                if best.as_ref().is_none_or(|(w, _)| waste > *w) {
+                    best = Some((waste, SparsePage(page)));
+                }
+            }
+        }
+        best.map(|(_, p)| p)
+    }
+
+    /// The blocks in use of a sparse page. The page is taken off the list of pages with room, so that blocks
+    /// allocated to move them do not come from it; freeing the first of its blocks lists it again.
+    pub(crate) fn evacuate(&mut self, page: SparsePage) -> Vec<NonNull<u8>> {
+        let page = page.0;
+        let mut blocks = Vec::new();
+        // SAFETY: the page is ours and listed; units below `bump` are blocks, those on the free list are free.
+        unsafe {
+            self.unlist(page);
+            let base = PageHeader::base(page);
+            let mut free = vec![false; PAGE / UNIT];
+            let mut unit = (*page).free;
+            while unit != NONE {
+                free[unit as usize] = true;
+                unit = base.add(unit as usize * UNIT).cast::<u16>().read();
+            }
+            let step = (*page).block;
+            let mut unit = PageHeader::first_unit(page);
+            while unit < (*page).bump {
+                if !free[unit as usize] {
+                    blocks.push(NonNull::new_unchecked(base.add(unit as usize * UNIT)));
+                }
+                unit += step;
+            }
+        }
+        blocks
+    }
+}
+
+/// A page worth emptying; see [`Slab::sparse_page`]. Valid until the slab changes.
+pub(crate) struct SparsePage(*mut PageHeader);
+
+/// # Safety
+/// `page` is a live page.
+#[inline(always)]
+unsafe fn is_full(page: *mut PageHeader) -> bool {
+    // SAFETY: as promised by the caller.
+    unsafe { (*page).free == NONE && (*page).bump as usize + (*page).block as usize > PAGE / UNIT }
+}
+
+impl Drop for Slab {
+    fn drop(&mut self) {
+        let mut page = self.all;
+        while !page.is_null() {
+            // SAFETY: pages in the list are ours, and whoever drops the slab no longer uses its blocks.
+            unsafe {
+                let next = (*page).all_next;
+                self.pool.give(page);
+                page = next;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fill(b: NonNull<u8>, len: usize, v: u8) {
+        // SAFETY: the block has at least `len` bytes.
+        unsafe { b.as_ptr().write_bytes(v, len) }
+    }
+
+    #[test]
+    fn blocks_do_not_overlap_and_pages_come_back() {
+        let pool = Arc::new(PagePool::new());
+        let mut slab = Slab::new(pool.clone());
+        let mut live: Vec<(NonNull<u8>, usize, u8)> = Vec::new();
+        let mut seed = 1u64;
+        for i in 0..20_000u32 {
+            seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            if seed >> 61 != 0 || live.is_empty() {
+                let len = 1 + (seed >> 33) as usize % if seed >> 50 & 31 == 0 { MAX_BLOCK } else { 100 };
+                let b = slab.alloc(len);
+                fill(b, block_size(len), i as u8);
+                live.push((b, len, i as u8));
+            } else {
+                let (b, len, v) = live.swap_remove((seed >> 33) as usize % live.len());
+                // SAFETY: a live block of `len` bytes.
+                let bytes = unsafe { std::slice::from_raw_parts(b.as_ptr(), block_size(len)) };
+                assert!(bytes.iter().all(|x| *x == v));
+                // SAFETY: freed once.
+                unsafe { slab.free(b) };
+            }
+        }
+        assert_eq!(slab.used(), live.iter().map(|l| block_size(l.1)).sum::<usize>());
+        for (b, len, v) in live.drain(..) {
+            // SAFETY: a live block of `len` bytes, freed once.
+            unsafe {
+                assert!(std::slice::from_raw_parts(b.as_ptr(), block_size(len)).iter().all(|x| *x == v));
+                slab.free(b);
+            }
+        }
+        assert_eq!(slab.used(), 0);
+        drop(slab);
+        assert_eq!(pool.mapped(), 0);
+    }
+
+    #[test]
+    fn a_slab_returns_its_pages_when_dropped() {
+        let pool = Arc::new(PagePool::new());
+        let mut slab = Slab::new(pool.clone());
+        for _ in 0..100_000 {
+            slab.alloc(56);
+        }
+        assert!(slab.held() >= 100_000 * 56);
+        drop(slab);
+        assert_eq!(pool.mapped(), 0);
+    }
+
+    #[test]
+    fn a_sparse_page_is_named_with_exactly_its_live_blocks() {
+        let pool = Arc::new(PagePool::new());
+        let mut slab = Slab::new(pool);
+        let blocks: Vec<_> = (0..10_000).map(|_| slab.alloc(64)).collect();
+        assert!(slab.sparse_page(64, &[64]).is_none());
+        let (gone, kept): (Vec<_>, Vec<_>) = blocks.into_iter().enumerate().partition(|(i, _)| i % 8 != 0);
+        for (_, b) in gone {
+            // SAFETY: freed once.
+            unsafe { slab.free(b) };
+        }
+        let held = slab.held();
+        let page = slab.sparse_page(64, &[56, 64]).expect("seven of eight blocks are free");
+        let live = slab.evacuate(page);
+        assert!(live.iter().all(|b| kept.iter().any(|(_, k)| k == b)));
+        let moved: Vec<_> = live.iter().map(|_| slab.alloc(64)).collect();
+        assert!(moved.iter().all(|m| !live.contains(m)));
+        for b in live {
+            // SAFETY: freed once.
+            unsafe { slab.free(b) };
+        }
+        assert!(slab.held() < held);
+    }
+}

@@ -1,0 +1,285 @@
+//! The guard through which every change of a key goes.
+
+use crate::entry::{Entry, Head, Payload, Repr, blob, fits};
+use crate::event::{Event, EventClass};
+use crate::key::Key;
+use crate::keyspace::{Free, Keyspace};
+use crate::table::Place;
+use crate::value::{Blob, Item, Owned, OwnedValue, Str, Value};
+use std::sync::Arc;
+
+/// What a new value does to the key's deadline.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Ttl {
+    /// Keeps it as it is.
+    Keep,
+    /// Removes it.
+    Clear,
+    /// Sets it, in unix milliseconds.
+    At(u64),
+}
+
+const NEW: Event = Event { class: EventClass::New, name: "new" };
+
+/// Exclusive access to one key, present or absent. Changes take effect at once; [`Write::commit`] then
+/// counts and reports them, and must be called if there were any.
+pub struct Write<'k> {
+    keyspace: &'k mut Keyspace,
+    db: usize,
+    key: Key<'k>,
+    found: Option<(Entry, Place)>,
+    changed: bool,
+    created: bool,
+}
+
+impl<'k> Write<'k> {
+    #[inline]
+    pub(crate) fn new(
+        keyspace: &'k mut Keyspace,
+        db: usize,
+        key: Key<'k>,
+        found: Option<(Entry, Place)>,
+    ) -> Self {
+        Write { keyspace, db, key, found, changed: false, created: false }
+    }
+
+    /// The key as it is now.
+    #[inline]
+    pub fn item(&self) -> Option<Item<'_>> {
+        let (entry, _) = self.found?;
+        Some(Item::new(entry, self.keyspace.policy()))
+    }
+
+    /// Whether the key exists.
+    #[inline]
+    pub fn exists(&self) -> bool {
+        self.found.is_some()
+    }
+
+    /// Sets the key to a string. A canonical decimal integer of 64 bits is stored as a number.
+    #[inline]
+    pub fn set(&mut self, bytes: &[u8], ttl: Ttl) {
+        match canonical_int(bytes) {
+            Some(v) => self.store(Payload::Int(v), ttl),
+            None => self.set_raw(bytes, ttl),
+        }
+    }
+
+    /// Sets the key to an integer.
+    #[inline]
+    pub fn set_int(&mut self, v: i64, ttl: Ttl) {
+        self.store(Payload::Int(v), ttl);
+    }
+
+    /// Sets the key to a string, without looking whether it is an integer.
+    #[inline]
+    pub fn set_raw(&mut self, bytes: &[u8], ttl: Ttl) {
+        if fits(self.key.bytes.len(), bytes.len()) {
+            self.store(Payload::Short(bytes, false), ttl);
+        } else {
+            self.store(Payload::Blob(blob(bytes)), ttl);
+        }
+    }
+
+    /// Appends to the string, or sets an absent key; returns the new length in bytes.
+    pub fn append(&mut self, bytes: &[u8]) -> usize {
+        let Some(len) = self.string_len() else {
+            self.set(bytes, Ttl::Clear);
+            return bytes.len();
+        };
+        self.edit(len + bytes.len(), |s| s.extend_from_slice(bytes));
+        len + bytes.len()
+    }
+
+    /// Overwrites the string from `offset` on, padded with zero bytes; an absent key counts as empty.
+    /// Returns the new length in bytes.
+    pub fn set_range(&mut self, offset: usize, bytes: &[u8]) -> usize {
+        let end = (offset + bytes.len()).max(self.string_len().unwrap_or(0));
+        self.edit(end, |s| {
+            s.resize(end, 0);
+            s[offset..offset + bytes.len()].copy_from_slice(bytes);
+        });
+        end
+    }
+
+    fn string_len(&self) -> Option<usize> {
+        let Value::Str(s) = self.item()?.value();
+        Some(s.len())
+    }
+
+    /// Changes the string, absent counting as empty, through `f`; it will have `len` bytes. The result
+    /// is `raw`. A large value is changed in place unless someone else still holds it.
+    fn edit(&mut self, len: usize, f: impl FnOnce(&mut Vec<u8>)) {
+        if let Some((entry, _)) = self.found
+            && entry.repr() == Repr::Blob
+        {
+            self.keyspace.before_change(self.db, entry);
+            self.changed = true;
+            return f(blob_for_edit(entry, len));
+        }
+        let mut bytes = match self.item().map(|i| i.value()) {
+            Some(Value::Str(s)) => {
+                let mut v = Vec::with_capacity(len);
+                s.with_bytes(|b| v.extend_from_slice(b));
+                v
+            }
+            None => Vec::with_capacity(len),
+        };
+        f(&mut bytes);
+        if fits(self.key.bytes.len(), bytes.len()) {
+            self.store(Payload::Short(&bytes, true), Ttl::Keep);
+        } else {
+            self.store(Payload::Blob(Arc::new(bytes)), Ttl::Keep);
+        }
+    }
+
+    /// Sets or removes the deadline, in unix milliseconds. The key must exist.
+    pub fn set_deadline(&mut self, at: Option<u64>) {
+        let found = self.found.expect("only an existing key has a deadline");
+        self.keyspace.before_change(self.db, found.0);
+        let entry = self.keyspace.set_deadline_found(self.db, found, at);
+        self.found = Some((entry, found.1));
+        self.changed = true;
+    }
+
+    /// Removes the key, if it exists. A large value is freed in the background in any case.
+    pub fn remove(&mut self, _free: Free) {
+        if let Some(found) = self.found.take() {
+            self.keyspace.remove_found(self.db, found);
+            self.changed = true;
+        }
+    }
+
+    /// Removes the key and hands out its value.
+    pub fn take(&mut self) -> Option<Owned> {
+        let owned = self.item()?.to_owned();
+        self.remove(Free::Lazy);
+        Some(owned)
+    }
+
+    /// Sets the key to a value from elsewhere, with its deadline.
+    pub fn put(&mut self, owned: Owned) {
+        let ttl = owned.deadline.map_or(Ttl::Clear, Ttl::At);
+        let key = self.key.bytes.len();
+        match owned.value {
+            OwnedValue::Int(v) => self.store(Payload::Int(v), ttl),
+            OwnedValue::Bytes(b, raw) if fits(key, b.len()) => self.store(Payload::Short(&b, raw), ttl),
+            OwnedValue::Bytes(b, _) => self.store(Payload::Blob(Arc::new(b)), ttl),
+            OwnedValue::Blob(b) => self.store(Payload::Blob(b), ttl),
+        }
+    }
+
+    /// Counts and reports what was changed through this guard.
+    #[inline]
+    pub fn commit(mut self, events: &[Event]) {
+        if self.created {
+            self.keyspace.report(self.db, self.key.bytes, &[NEW]);
+        }
+        self.keyspace.report_change(self.db, self.key.bytes, events);
+        self.changed = false;
+    }
+
+    /// One allocation for a new key; none when the new value fits the old block.
+    #[inline]
+    fn store(&mut self, payload: Payload<'_>, ttl: Ttl) {
+        self.changed = true;
+        match self.found {
+            Some((entry, place)) => {
+                self.keyspace.before_change(self.db, entry);
+                let deadline = match ttl {
+                    Ttl::Keep => entry.deadline(),
+                    Ttl::Clear => None,
+                    Ttl::At(at) => Some(at),
+                };
+                let head = Head { deadline, ..entry.head() };
+                let entry = self.keyspace.rewrite(self.db, self.key, (entry, place), payload, head);
+                self.found = Some((entry, place));
+            }
+            None => {
+                let deadline = if let Ttl::At(at) = ttl { Some(at) } else { None };
+                let head = self.keyspace.new_head(deadline);
+                self.found = Some(self.keyspace.insert(self.db, self.key, payload, head));
+                self.created = true;
+            }
+        }
+    }
+}
+
+/// The bytes of a large value, ready for a change: a copy if someone else holds it too, with room for
+/// `len` bytes, growing by half so that appending stays linear.
+#[allow(unsafe_code)]
+fn blob_for_edit<'a>(entry: Entry, len: usize) -> &'a mut Vec<u8> {
+    // SAFETY: the guard has exclusive access to the entry, and uses the bytes before anything else.
+    let blob: &'a mut Blob = unsafe { entry.blob_mut() };
+    let bytes = Arc::make_mut(blob);
+    if len > bytes.capacity() {
+        bytes.reserve_exact((len + len / 2).max(len) - bytes.len());
+    }
+    bytes
+}
+
+/// The value of a decimal integer in the one form that prints back to the same bytes.
+#[inline]
+fn canonical_int(bytes: &[u8]) -> Option<i64> {
+    if bytes.is_empty() || bytes.len() > 20 || !(bytes[0] == b'-' || bytes[0].is_ascii_digit()) {
+        return None;
+    }
+    let (negative, digits) = match bytes {
+        [b'-', rest @ ..] => (true, rest),
+        _ => (false, bytes),
+    };
+    match digits {
+        [b'0'] if !negative => return Some(0),
+        [] | [b'0', ..] => return None,
+        _ => {}
+    }
+    let mut v: i64 = 0;
+    for d in digits {
+        if !d.is_ascii_digit() {
+            return None;
+        }
+        // Summed as a negative number, whose range is the larger one.
+        v = v.checked_mul(10)?.checked_sub(i64::from(d - b'0'))?;
+    }
+    if negative { Some(v) } else { v.checked_neg() }
+}
+
+impl Drop for Write<'_> {
+    fn drop(&mut self) {
+        debug_assert!(!self.changed || std::thread::panicking(), "a changed key was not committed");
+    }
+}
+
+impl Str<'_> {
+    /// Whether two strings have the same bytes.
+    pub fn equals(&self, bytes: &[u8]) -> bool {
+        self.with_bytes(|b| b == bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::canonical_int;
+
+    #[test]
+    fn only_integers_that_print_back_the_same_are_canonical() {
+        for v in [0, 1, -1, 7, 10, -10, 255, i64::MAX, i64::MIN, i64::MAX - 1, i64::MIN + 1] {
+            assert_eq!(canonical_int(v.to_string().as_bytes()), Some(v));
+        }
+        for s in [
+            "",
+            "-",
+            "+1",
+            "01",
+            "-0",
+            "-01",
+            " 1",
+            "1 ",
+            "1a",
+            "9223372036854775808",
+            "-9223372036854775809",
+        ] {
+            assert_eq!(canonical_int(s.as_bytes()), None, "{s}");
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! What has to be looked at for every connection now and then: idle timeouts, soft output limits, peaks. A time event
+//! goes through a tenth of all connections ten times a second, so that each is seen about once a second.
+
+use std::time::Duration;
+
+use carnelian_reactor::{Reactor, Token};
+
+use crate::config::Class;
+use crate::conn::{Closing, ConnId, Reason};
+use crate::driver::Driver;
+use crate::net::Net;
+use crate::output::exceeds_limit;
+use crate::service::Service;
+use crate::stats::RecentPeak;
+
+/// Fires while there are connections.
+pub(crate) const TIMER: Token = Token(0);
+
+const PERIOD: Duration = Duration::from_millis(100);
+/// In so many slices all connections are seen.
+const SLICES: usize = 10;
+
+/// Where the rounds are.
+#[derive(Default)]
+pub(crate) struct Upkeep {
+    running: bool,
+    /// The slot that is next.
+    cursor: usize,
+    input_peak: RecentPeak,
+    output_peak: RecentPeak,
+}
+
+impl Upkeep {
+    /// Starts the rounds, unless they are running.
+    pub(crate) fn start(&mut self, reactor: &mut Reactor) {
+        if !self.running {
+            self.running = true;
+            let deadline = reactor.now().after(PERIOD);
+            reactor.add_timer(deadline, TIMER);
+        }
+    }
+
+    pub(crate) fn recent_peaks(&self) -> (u64, u64) {
+        (self.input_peak.max(), self.output_peak.max())
+    }
+}
+
+impl<S: Service> Driver<'_, S> {
+    /// Looks at the next slice of connections.
+    pub(crate) fn upkeep(&mut self) {
+        let net = &mut *self.net;
+        let second = net.now().wall_secs();
+        net.upkeep.input_peak.advance(second);
+        net.upkeep.output_peak.advance(second);
+        let slots = net.conns.slots();
+        for _ in 0..slots.div_ceil(SLICES) {
+            let slot = net.upkeep.cursor % slots;
+            net.upkeep.cursor = slot + 1;
+            if let Some(id) = net.conns.at(slot).map(|conn| conn.id) {
+                net.look_at(id, second);
+            }
+        }
+        net.upkeep.running = false;
+        if net.conns.len() > 0 {
+            net.upkeep.start(&mut net.reactor);
+        }
+    }
+}
+
+impl Net {
+    fn look_at(&mut self, id: ConnId, second: u64) {
+        let now_ns = self.now().mono_ns;
+        let timeout = self.config.timeout;
+        let Some(conn) = self.conns.get_mut(id).filter(|conn| conn.closing != Closing::Now) else { return };
+        self.upkeep.input_peak.note(second, conn.input.capacity() as u64);
+        self.upkeep.output_peak.note(second, conn.output.as_ref().map_or(0, |output| output.memory()) as u64);
+        let idle = Duration::from_nanos(now_ns.saturating_sub(conn.last_interaction_ns));
+        if exceeds_limit(conn, &self.config, now_ns) {
+            self.stats.output_buffer_limit_disconnections += 1;
+            self.close_now(id, Reason::OutputLimit);
+        } else if !timeout.is_zero() && idle > timeout && conn.class == Class::Normal && !conn.paused {
+            self.close_now(id, Reason::Idle);
+        }
+    }
+}

@@ -29,7 +29,7 @@ usage: compare --peers DIR [--ours PATH] [options] [WORKLOAD...]
   --server-core N     core of the servers [0]
   --client-core N     core of the load generator [1]
   --first-port N      servers listen on free ports from here on [21600]
-  --quick             a short run of everything, to see that it works: figures mean little
+  --quick             a short run, to see that it works; later options refine it, figures mean little
 
 workloads (all of them by default):
 ";

@@ -69,9 +69,12 @@ impl Sockets {
     pub(crate) fn wait(&mut self, timeout: Duration) -> Result<usize> {
         self.ready.clear();
         let timeout = Timespec { tv_sec: timeout.as_secs() as i64, tv_nsec: timeout.subsec_nanos().into() };
-        match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut self.ready), Some(&timeout)) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(self.ready.len()),
-            Err(error) => Err(error.into()),
+        loop {
+            match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut self.ready), Some(&timeout)) {
+                Ok(_) => return Ok(self.ready.len()),
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
         }
     }
 

@@ -65,9 +65,11 @@ fn growth(criterion: &mut Criterion) {
     group.sample_size(10);
     for count in [1_000, KEYS] {
         group.throughput(Throughput::Elements(count));
-        group.bench_function(format!("insert 0 to {count}"), |bencher| bencher.iter(|| filled(count, false)));
+        group.bench_function(format!("insert 0 to {count}"), |bencher| {
+            bencher.iter_with_large_drop(|| filled(count, false))
+        });
         group.bench_function(format!("insert 0 to {count}, volatile"), |bencher| {
-            bencher.iter(|| filled(count, true))
+            bencher.iter_with_large_drop(|| filled(count, true))
         });
     }
 }

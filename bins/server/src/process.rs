@@ -1,4 +1,5 @@
 //! What the process knows of itself: memory, processor time, the machine it runs on.
+#![expect(clippy::disallowed_methods, reason = "the figures are in files of /proc")]
 
 use carnelian_commands::{Identity, ProcessStats};
 use std::fs;
@@ -89,6 +90,10 @@ pub(crate) fn purge() {
 fn purge_arenas() -> tikv_jemalloc_ctl::Result<()> {
     let arenas: u32 = tikv_jemalloc_ctl::arenas::narenas::read()?;
     for arena in 0..arenas {
+        let initialized = format!("arena.{arena}.initialized\0");
+        if !Access::<bool>::read(initialized.as_bytes().name())? {
+            continue;
+        }
         for kind in ["dirty", "muzzy"] {
             let name = format!("arena.{arena}.{kind}_decay_ms\0");
             let decay = name.as_bytes().name();

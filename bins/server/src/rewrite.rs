@@ -1,4 +1,5 @@
 //! CONFIG REWRITE's file: replaced as a whole or not at all.
+#![expect(clippy::disallowed_methods, reason = "the configuration file is written here")]
 
 use carnelian_config::{Config, rewrite as config_rewrite};
 use std::fs::{self, File};

@@ -60,7 +60,7 @@ pub(crate) fn listen(wake: impl Fn() + Send + 'static) -> io::Result<Shutdown> {
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
     let shutdown = Shutdown::default();
     let state = shutdown.clone();
-    thread::Builder::new().name("signals".into()).stack_size(64 * 1024).spawn(move || {
+    thread::Builder::new().name("signals".into()).spawn(move || {
         for number in signals.forever() {
             let signal = match number {
                 SIGINT => Signal::Interrupt,

@@ -8,7 +8,10 @@ use crate::workspace;
 
 /// Path and text of every generated document.
 pub(crate) fn all() -> Vec<(&'static str, String)> {
-    vec![("docs/config.md", carnelian_config::docs::markdown())]
+    vec![
+        ("docs/commands.md", carnelian_commands::markdown()),
+        ("docs/config.md", carnelian_config::docs::markdown()),
+    ]
 }
 
 /// Writes them.

@@ -35,8 +35,6 @@ bitflags::bitflags! {
         const PAUSED = 1 << 5;
         /// CLIENT CAPA redirect.
         const CAPA_REDIRECT = 1 << 6;
-        /// Closes when its output is written.
-        const CLOSING = 1 << 7;
     }
 }
 
@@ -103,10 +101,9 @@ impl Client {
 }
 
 /// How CLIENT LIST shows flags, in its order.
-const FLAG_LETTERS: [(ClientFlags, char); 7] = [
+const FLAG_LETTERS: [(ClientFlags, char); 6] = [
     (ClientFlags::MONITOR, 'O'),
     (ClientFlags::PAUSED, 'b'),
-    (ClientFlags::CLOSING, 'c'),
     (ClientFlags::UNIX_SOCKET, 'U'),
     (ClientFlags::NO_EVICT, 'e'),
     (ClientFlags::NO_TOUCH, 'T'),
@@ -142,6 +139,12 @@ impl Clients {
     #[inline]
     pub(crate) fn at(&mut self, slot: usize) -> &mut Client {
         self.slots[slot].as_mut().expect("a running command's client is connected")
+    }
+
+    /// The same, to look at only.
+    #[inline]
+    pub(crate) fn get_at(&self, slot: usize) -> &Client {
+        self.slots[slot].as_ref().expect("a running command's client is connected")
     }
 
     pub(crate) fn get(&self, id: ClientId) -> Option<&Client> {

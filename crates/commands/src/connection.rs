@@ -112,14 +112,14 @@ pub(crate) static ROWS: &[Row] = &[
 ];
 
 fn auth(cx: &mut Ctx<'_>) -> Result<(), Error> {
+    (1..cx.argv.len()).for_each(|i| cx.redact(i));
     let (user, password) = match cx.argv.len() {
         2 if !cx.state.auth_required() => return Err(Error::NoPassword),
-        2 => (DEFAULT_USER, 1),
-        3 => (cx.arg(1), 2),
+        2 => (DEFAULT_USER, cx.arg(1)),
+        3 => (cx.arg(1), cx.arg(2)),
         _ => return Err(Error::Syntax),
     };
-    cx.redact(password);
-    authenticate(cx, user, cx.arg(password))?;
+    authenticate(cx, user, password)?;
     cx.out.ok();
     Ok(())
 }

@@ -62,11 +62,15 @@ impl<'a> Ctx<'a> {
         self.state.clients.at(self.client)
     }
 
-    /// Keeps argument `i` from being shown to MONITOR.
+    /// Lets this command's reads count as uses of keys, whatever CLIENT NO-TOUCH says.
+    pub(crate) fn count_reads(&mut self) {
+        self.state.touch = true;
+        self.keyspace.set_touch(true);
+    }
+
+    /// Keeps argument `i` from being shown to MONITOR and in the command logs.
     pub(crate) fn redact(&mut self, i: usize) {
-        if !self.state.monitors.is_empty() {
-            self.state.redacted.push(i);
-        }
+        self.state.redacted.push(i);
     }
 
     /// Whether a directive with the values `no`, `local` and `yes` admits this client.

@@ -1,11 +1,12 @@
 //! The one way to execute a command: look it up, check it, run it, account for it.
 
-use carnelian_config::{Config, Directive};
+use carnelian_config::{Config, Directive, LoadError};
 use carnelian_keyspace::{Key, Keyspace};
 use carnelian_resp::{Argv, Batch, Limits, ProtocolError, ReplyBuf};
 
 use crate::args;
 use crate::client::{Client, ClientFlags, Clients, ReplyMode};
+use crate::commandlog::{self, CommandLogs};
 use crate::context::Ctx;
 use crate::error::Error;
 use crate::links::{ClientId, Close, Links};
@@ -28,8 +29,14 @@ const EXPIRE_SLICE: usize = 64;
 /// Nanoseconds that removing expired keys may take per turn of the loop.
 const EXPIRE_BUDGET_NS: u64 = 500_000;
 
+/// How long a tick of the cron may spend on giving sparse pages back to the system.
+const COMPACT_BUDGET_NS: u64 = 500_000;
+
 /// Milliseconds between two rounds of periodic work.
 const CRON_MS: u64 = 100;
+
+/// Milliseconds between two pages of sparse memory that are emptied, which takes up to half of one each.
+const COMPACT_MS: u64 = 4;
 
 /// The password that unauthenticated clients must give, unless it is empty.
 pub(crate) const REQUIREPASS: Directive = Directive::named("requirepass");
@@ -86,7 +93,9 @@ pub(crate) struct State {
     pub(crate) pauses: Pauses,
     /// Clients that see every command.
     pub(crate) monitors: Vec<ClientId>,
-    /// Arguments of the running command that MONITOR must not show.
+    /// The latest slow and large commands.
+    pub(crate) command_logs: CommandLogs,
+    /// Arguments of the running command that must not be shown to others.
     pub(crate) redacted: Vec<usize>,
     /// When the engine began: Unix time in microseconds.
     pub(crate) started_us: u64,
@@ -98,8 +107,10 @@ pub(crate) struct State {
     last_ns: u64,
     /// Unix time of the next round of periodic work, in milliseconds.
     next_cron_ms: u64,
+    /// Unix time of the next look for sparse memory, in milliseconds.
+    next_compact_ms: u64,
     /// Whether reads of the keyspace count as accesses at present.
-    touch: bool,
+    pub(crate) touch: bool,
 }
 
 /// A command of a batch, looked up.
@@ -118,15 +129,23 @@ impl State {
 
     #[inline]
     fn prepare<'a>(&self, keyspace: &Keyspace, argv: Argv<'a>) -> Prepared<'a> {
-        let found = self.table.find(argv.arg(0), argv.get(1));
-        let key = match found {
-            Found::Command(id) => match self.table.command(id).first_key {
-                0 => None,
-                index => argv.get(index).map(|bytes| keyspace.key(bytes)),
-            },
-            _ => None,
-        };
-        Prepared { argv, found, key }
+        let found = self.find(argv);
+        Prepared { argv, found, key: self.first_key(keyspace, found, argv) }
+    }
+
+    #[inline]
+    fn find(&self, argv: Argv<'_>) -> Found {
+        self.table.find(argv.arg(0), argv.get(1))
+    }
+
+    /// The first key, hashed, if its place does not depend on other arguments.
+    #[inline]
+    fn first_key<'a>(&self, keyspace: &Keyspace, found: Found, argv: Argv<'a>) -> Option<Key<'a>> {
+        let Found::Command(id) = found else { return None };
+        match self.table.command(id).first_key {
+            0 => None,
+            index => argv.get(index).map(|bytes| keyspace.key(bytes)),
+        }
     }
 
     /// The command to execute, or why it is refused.
@@ -183,15 +202,29 @@ impl Engine {
             config: options.config,
             pauses: Pauses::default(),
             monitors: Vec::new(),
+            command_logs: CommandLogs::default(),
             redacted: Vec::new(),
             started_us: options.now_us,
             startup_memory: 0,
             turn: (0, options.now_us),
             last_ns: 0,
             next_cron_ms: 0,
+            next_compact_ms: 0,
             touch: true,
         };
         Engine { keyspace, state }
+    }
+
+    /// Renames commands as the `rename-command` lines of the configuration say.
+    ///
+    /// # Errors
+    /// The first line that names no command, or a name that is taken.
+    pub fn rename_commands(&mut self) -> Result<(), LoadError> {
+        for line in self.state.config.renamed_commands() {
+            let name = |i: usize| line.args.get(i).map_or(&b""[..], Vec::as_slice);
+            self.state.table.rename(name(0), name(1)).map_err(|reason| line.error(reason))?;
+        }
+        Ok(())
     }
 
     /// The configuration in force.
@@ -208,6 +241,7 @@ impl Engine {
     pub fn turn(&mut self, clock_ns: u64, unix_us: u64) {
         self.state.turn = (clock_ns, unix_us);
         self.state.last_ns = clock_ns;
+        self.state.stats.begin_turn();
         self.keyspace.set_now(unix_us / 1000);
     }
 
@@ -257,8 +291,12 @@ impl Engine {
         let slot = client.slot as usize;
         let mut executed = 0;
         while executed < batch.len() {
-            let none = Prepared { argv: batch.argv(executed, buf), found: Found::Unknown, key: None };
-            let mut window = [none; WINDOW];
+            let first = self.state.prepare(&self.keyspace, batch.argv(executed, buf));
+            if executed + 1 == batch.len() {
+                let next = self.call(links, slot, &first, out);
+                return BatchOutcome { executed: executed + usize::from(next != Next::Pause), next };
+            }
+            let mut window = [first; WINDOW];
             let window = &mut window[..WINDOW.min(batch.len() - executed)];
             self.prepare_window(slot, batch, buf, executed, window);
             for prepared in window {
@@ -272,23 +310,28 @@ impl Engine {
         BatchOutcome { executed, next: Next::Continue }
     }
 
-    /// Looks up a run of commands and fetches the parts of the table that they will touch into the cache.
+    /// Looks up a run of commands, the first of which is in the window already, and fetches the parts of the table
+    /// that they will touch into the cache.
     fn prepare_window<'a>(
-        &mut self,
+        &self,
         slot: usize,
         batch: &'a Batch,
         buf: &'a [u8],
         first: usize,
         window: &mut [Prepared<'a>],
     ) {
-        let db = self.state.clients.at(slot).db;
+        let db = self.state.clients.get_at(slot).db;
         for (i, prepared) in window.iter_mut().enumerate() {
-            *prepared = self.state.prepare(&self.keyspace, batch.argv(first + i, buf));
+            if i > 0 {
+                prepared.argv = batch.argv(first + i, buf);
+                prepared.found = self.state.find(prepared.argv);
+                prepared.key = self.state.first_key(&self.keyspace, prepared.found, prepared.argv);
+            }
             if let Some(key) = prepared.key {
                 self.keyspace.prefetch(db, key);
             }
         }
-        for prepared in window.iter().skip(1) {
+        for prepared in window.iter() {
             if let Some(key) = prepared.key {
                 self.keyspace.prefetch_entry(db, key);
             }
@@ -318,7 +361,9 @@ impl Engine {
         let mark = out.mark();
         let next = match self.state.admit(slot, prepared) {
             Ok(id) if self.state.is_paused(id) => {
-                self.state.pauses.add(self.state.clients.at(slot).id);
+                let client = self.state.clients.at(slot);
+                client.flags |= ClientFlags::PAUSED;
+                self.state.pauses.add(client.id);
                 return Next::Pause;
             }
             Ok(id) => self.run(links, slot, id, prepared, out),
@@ -371,13 +416,14 @@ impl Engine {
         client.last_command = Some(id as u16);
         client.last_active_ms = now_us / 1000;
         client.commands += 1;
+        client.flags -= ClientFlags::PAUSED;
         let (db, touch) = (client.db, !client.flags.contains(ClientFlags::NO_TOUCH));
         if touch != state.touch {
             state.touch = touch;
             keyspace.set_touch(touch);
         }
         let row = state.table.command(id).row;
-        let mark = out.mark();
+        let (mark, pending) = (out.mark(), out.len());
         let mut cx = Ctx {
             argv: prepared.argv,
             out: &mut *out,
@@ -404,6 +450,13 @@ impl Engine {
             let line = monitor::line(state, links, slot, db, now_us, prepared.argv);
             monitor::send(state, links, slot, &line, out);
         }
+        let (request, reply) = (commandlog::request_bound(prepared.argv), out.len() - pending);
+        if state.settings.log_thresholds.may_log(nanos, request, reply)
+            && !row.flags.contains(Flags::SKIP_SLOWLOG)
+        {
+            commandlog::log(state, links, slot, prepared.argv, now_us / 1_000_000, (nanos, reply));
+        }
+        state.redacted.clear();
         match state.clients.at(slot).close {
             None => Next::Continue,
             Some(Close::AfterReply) => Next::CloseAfterReply,
@@ -415,6 +468,12 @@ impl Engine {
     /// the Unix time in milliseconds at which it wants to be called again even if nothing happens.
     pub fn before_sleep(&mut self, links: &mut dyn Links) -> u64 {
         let began = links.clock_ns();
+        let wake = self.upkeep(links, began);
+        self.state.stats.upkeep_nanos += links.clock_ns().saturating_sub(began);
+        wake
+    }
+
+    fn upkeep(&mut self, links: &mut dyn Links, began: u64) -> u64 {
         let now_ms = (self.state.turn.1 + began.saturating_sub(self.state.turn.0) / 1000) / 1000;
         self.keyspace.set_now(now_ms);
         for id in self.state.pauses.end(now_ms) {
@@ -424,15 +483,20 @@ impl Engine {
             self.state.next_cron_ms = now_ms + CRON_MS;
             self.cron(links, now_ms);
         }
-        let wake = self.state.next_cron_ms;
+        if now_ms >= self.state.next_compact_ms {
+            let pause = if self.keyspace.compact() { COMPACT_MS } else { CRON_MS };
+            self.state.next_compact_ms = now_ms + pause;
+        }
+        let wake = self.state.next_cron_ms.min(self.state.next_compact_ms);
         if let Some(end) = self.state.pauses.deadline() {
             // Nothing expires during a pause.
             return wake.min(end);
         }
-        if self.expire(links, began) {
-            return now_ms;
+        match self.keyspace.next_deadline() {
+            Some(deadline) if deadline <= now_ms && self.expire(links, began) => now_ms,
+            Some(_) => self.keyspace.next_deadline().map_or(wake, |deadline| wake.min(deadline)),
+            None => wake,
         }
-        self.keyspace.next_deadline().map_or(wake, |deadline| wake.min(deadline))
     }
 
     /// Removes expired keys for a bounded time; whether there are more.
@@ -447,7 +511,10 @@ impl Engine {
 
     /// Periodic work: peaks and rates.
     fn cron(&mut self, links: &mut dyn Links, now_ms: u64) {
-        let (memory, totals) = (links.process().allocated, links.totals());
+        let began = links.clock_ns();
+        while self.keyspace.compact() && links.clock_ns().saturating_sub(began) < COMPACT_BUDGET_NS {}
+        let memory = links.process().allocated + self.keyspace.memory().used as u64;
+        let totals = links.totals();
         let state = &mut self.state;
         if state.startup_memory == 0 {
             state.startup_memory = memory;

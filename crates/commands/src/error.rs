@@ -71,6 +71,10 @@ pub enum Error {
          string|integer|double|bignum|null|array|set|map|attrib|push|verbatim|true|false"
     )]
     ProtocolType,
+    #[error("ERR count should be greater than or equal to -1")]
+    CommandLogCount,
+    #[error("ERR type should be one of the following: slow, large-request, large-reply")]
+    CommandLogKind,
     #[error("LOADING Redis is loading the dataset in memory")]
     Loading,
     #[error("NOAUTH Authentication required.")]

@@ -150,6 +150,64 @@ mod tests {
         }
     }
 
+    /// Pattern, text, and whether KEYS of Redis 8.2.3 and of Valkey 9.1.2 matches them.
+    const RECORDED: &[(&[u8], &[u8], bool)] = &[
+        (b"[]a]", b"a", false),
+        (b"[]", b"]", false),
+        (b"[^]", b"a", true),
+        (b"[^]a", b"ba", true),
+        (b"[a-]", b"-", false),
+        (b"[a-]]", b"a]", false),
+        (b"[--a]", b"A", true),
+        (b"[z-a]", b"m", true),
+        (b"[a-", b"a", true),
+        (b"[\\", b"\\", true),
+        (b"[\\]", b"]", true),
+        (b"[\\]]", b"]", true),
+        (b"[\\a-c]", b"b", false),
+        (b"[\\a-c]", b"-", true),
+        (b"[^\\]]", b"a", true),
+        (b"[a\\-c]", b"b", false),
+        (b"[a\\-c]", b"-", true),
+        (b"[a^]", b"^", true),
+        (b"[!a]", b"b", false),
+        (b"[!a]", b"!", true),
+        (b"[[]", b"[", true),
+        (b"[*]", b"*", true),
+        (b"[?]", b"x", false),
+        (b"\\", b"\\", true),
+        (b"\\\\", b"\\", true),
+        (b"\\a", b"a", true),
+        (b"\\*", b"*", true),
+        (b"a\\", b"a\\", true),
+        (b"[^", b"a", true),
+        (b"[", b"[", false),
+        (b"[ab", b"b", true),
+        (b"[^ab", b"c", true),
+        (b"[a-c", b"b", true),
+        (b"[\x7f-\x80]", b"a", true),
+        (b"[\x80-\xff]", b"\xc3", true),
+        (b"?", b"\x00", true),
+        (b"*[ab]*[^ab]", b"xaxb", false),
+        (b"*\\**", b"a*b", true),
+        (b"**a", b"ba", true),
+        (b"a**", b"a", true),
+        (b"?*?", b"a", false),
+        (b"?*?", b"ab", true),
+        (b"", b"a", false),
+        (b"[]-a]", b"^", false),
+        (b"[a-b-c]", b"-", true),
+        (b"[a-b-c]", b"c", true),
+    ];
+
+    #[test]
+    fn odd_patterns_match_as_in_the_peers() {
+        for (pattern, text, expected) in RECORDED {
+            let shown = (pattern.escape_ascii(), text.escape_ascii());
+            assert_eq!(matches(pattern, text, Case::Sensitive), *expected, "{} {}", shown.0, shown.1);
+        }
+    }
+
     #[test]
     fn case_is_ignored_on_demand() {
         assert!(matches(b"H[A-C]*", b"hbX", Case::Ignored));

@@ -11,6 +11,7 @@
 
 mod args;
 mod client;
+mod commandlog;
 mod connection;
 mod context;
 mod docs;

@@ -175,6 +175,9 @@ pub trait Links {
     fn rewrite_config(&mut self, config: &Config) -> Result<(), String>;
     /// Gives free memory back to the system.
     fn purge_memory(&mut self);
+    /// Holds back, or takes up again, periodic work on connections such as shrinking their buffers; for tests. There
+    /// need not be any such work.
+    fn pause_upkeep(&mut self, _paused: bool) {}
     /// Stops the server when the loop's turn ends.
     fn stop(&mut self);
     /// Blocks the whole server, for DEBUG SLEEP.

@@ -50,7 +50,6 @@ pub(crate) fn line(
     now_us: u64,
     argv: Argv<'_>,
 ) -> String {
-    let redacted = std::mem::take(&mut state.redacted);
     let source = links.info(state.clients.at(slot).id).map_or_else(String::new, |info| match info.local {
         Address::Unix(path) => format!("unix:{}", path.display()),
         Address::Tcp(_) => info.peer.to_string(),
@@ -58,7 +57,7 @@ pub(crate) fn line(
     let mut line = format!("{}.{:06} [{db} {source}]", now_us / 1_000_000, now_us % 1_000_000);
     for (i, arg) in argv.iter().enumerate() {
         line.push(' ');
-        push_quoted(&mut line, if redacted.contains(&i) { b"(redacted)" } else { arg });
+        push_quoted(&mut line, if state.redacted.contains(&i) { b"(redacted)" } else { arg });
     }
     line
 }

@@ -30,7 +30,7 @@ pub struct Row {
     pub keys: &'static [KeySpec],
     /// What it does to its keys, if that depends on the other arguments.
     pub(crate) key_flags: Option<fn(Argv<'_>) -> KeyFlags>,
-    /// The arguments in the grammar of [`crate::syntax`].
+    /// The arguments, in the grammar that the module `syntax` describes.
     pub syntax: &'static str,
     /// Time complexity; empty for containers.
     pub complexity: &'static str,

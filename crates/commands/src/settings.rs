@@ -3,6 +3,8 @@
 use carnelian_config::{Config, Directive};
 use carnelian_keyspace::{AccessPolicy, Keyspace};
 
+use crate::commandlog::Thresholds;
+
 const LATENCY_TRACKING: Directive = Directive::named("latency-tracking");
 const MAXMEMORY_POLICY: Directive = Directive::named("maxmemory-policy");
 const LFU_LOG_FACTOR: Directive = Directive::named("lfu-log-factor");
@@ -12,6 +14,8 @@ const LFU_DECAY_TIME: Directive = Directive::named("lfu-decay-time");
 pub(crate) struct Settings {
     /// Whether the duration of every command enters a histogram.
     pub(crate) latency_tracking: bool,
+    /// From which values on commands enter the command logs.
+    pub(crate) log_thresholds: Thresholds,
     access: AccessPolicy,
 }
 
@@ -20,6 +24,7 @@ impl Settings {
         let small = |directive| u32::try_from(config.size(directive)).unwrap_or(u32::MAX);
         Settings {
             latency_tracking: config.flag(LATENCY_TRACKING),
+            log_thresholds: Thresholds::new(config),
             access: match config.word(MAXMEMORY_POLICY).ends_with("-lfu") {
                 true => AccessPolicy::Frequency {
                     log_factor: small(LFU_LOG_FACTOR),

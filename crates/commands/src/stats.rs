@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 
-/// Error codes that INFO tells apart; what goes beyond is only in the total, since clients can make up codes.
+/// Error codes that INFO tells apart, since clients can make up codes.
 const MAX_ERROR_CODES: usize = 128;
+
+/// What all further codes are counted as.
+const OVERFLOW: &str = "ERRORSTATS_OVERFLOW";
 
 /// One command's counters.
 #[derive(Default, Debug)]
@@ -118,6 +121,12 @@ pub(crate) struct Stats {
     pub(crate) peak_time_ms: u64,
     /// Refused connections to clients that speak HTTP and the like, or gave a wrong password.
     pub(crate) auth_failures: u64,
+    /// Nanoseconds spent in periodic work and on expired keys.
+    pub(crate) upkeep_nanos: u64,
+    /// Most commands in one turn of the event loop.
+    pub(crate) most_per_turn: u64,
+    /// Commands before the present turn.
+    before_turn: u64,
     /// Commands per second.
     pub(crate) ops: Rate,
     /// Bytes read per second.
@@ -150,6 +159,13 @@ impl Stats {
         }
     }
 
+    /// A turn of the event loop begins.
+    #[inline]
+    pub(crate) fn begin_turn(&mut self) {
+        self.most_per_turn = self.most_per_turn.max(self.processed - self.before_turn);
+        self.before_turn = self.processed;
+    }
+
     /// Counts an execution.
     #[inline]
     pub(crate) fn count_call(&mut self, command: usize, nanos: u64, failed: bool, histogram: bool) {
@@ -172,6 +188,8 @@ impl Stats {
             *count += 1;
         } else if self.errors.len() < MAX_ERROR_CODES {
             self.errors.insert(code.into(), 1);
+        } else {
+            *self.errors.entry(OVERFLOW.into()).or_default() += 1;
         }
     }
 }
@@ -208,6 +226,7 @@ mod tests {
         for i in 0..1000 {
             stats.count_error(format!("CODE{i} text").as_bytes());
         }
-        assert_eq!((stats.error_replies, stats.errors.len()), (1000, MAX_ERROR_CODES));
+        assert_eq!((stats.error_replies, stats.errors.len()), (1000, MAX_ERROR_CODES + 1));
+        assert_eq!(stats.errors[OVERFLOW], 872);
     }
 }

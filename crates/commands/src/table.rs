@@ -4,6 +4,7 @@ use crate::row::{Begin, Row};
 
 /// The rows of every family.
 static FAMILIES: &[&[Row]] = &[
+    crate::commandlog::ROWS,
     crate::connection::ROWS,
     crate::connection::client::ROWS,
     crate::generic::ROWS,
@@ -82,6 +83,26 @@ impl Table {
         id
     }
 
+    /// Gives a command another name, or takes it away if the name is empty, as `rename-command` does.
+    pub(crate) fn rename(&mut self, from: &[u8], to: &[u8]) -> Result<(), &'static str> {
+        let id = self.top.find(from).ok_or("No such command in rename-command")?;
+        if !to.is_empty() && self.top.find(to).is_some() {
+            return Err("Target command name already exists");
+        }
+        let to = String::from_utf8_lossy(to);
+        let mut names = std::mem::take(&mut self.top).names;
+        match names.iter_mut().find(|(_, other)| *other == id) {
+            Some((name, _)) if !to.is_empty() => *name = to.clone().into(),
+            _ => names.retain(|(_, other)| *other != id),
+        }
+        self.top = Index::of(names);
+        for child in self.children(id).collect::<Vec<_>>() {
+            self.commands[child].name = format!("{to}|{}", self.commands[child].row.name);
+        }
+        self.commands[id].name = to.into_owned();
+        Ok(())
+    }
+
     /// The command that `name`, and for containers `sub`, stand for.
     #[inline]
     pub(crate) fn find(&self, name: &[u8], sub: Option<&[u8]>) -> Found {
@@ -122,9 +143,10 @@ impl Table {
         self.commands.len()
     }
 
-    /// Commands without subcommands, in the order of their families.
+    /// Commands without their subcommands, in the order of their families.
     pub(crate) fn top(&self) -> impl Iterator<Item = CommandId> + '_ {
-        (0..self.commands.len()).filter(|id| self.commands[*id].parent.is_none())
+        (0..self.commands.len())
+            .filter(|id| self.commands[*id].parent.is_none() && !self.commands[*id].name.is_empty())
     }
 
     /// The subcommands of a container.
@@ -138,16 +160,23 @@ impl Table {
 struct Index {
     /// Positions in `names` plus one; zero is free.
     slots: Vec<u16>,
-    names: Vec<(&'static str, CommandId)>,
+    names: Vec<(Box<str>, CommandId)>,
     shift: u32,
 }
 
 impl Index {
     fn new(names: &[(&'static str, CommandId)]) -> Self {
-        let bits = (names.len() * 4).next_power_of_two().trailing_zeros().max(2);
-        let mut index = Index { slots: vec![0; 1 << bits], names: names.to_vec(), shift: u64::BITS - bits };
-        for (i, (name, _)) in names.iter().enumerate() {
-            let mut slot = index.slot(name.as_bytes());
+        Index::of(names.iter().map(|(name, id)| (Box::from(*name), *id)).collect())
+    }
+
+    fn of(names: Vec<(Box<str>, CommandId)>) -> Self {
+        if names.is_empty() {
+            return Index::default();
+        }
+        let bits = (names.len() * 4).next_power_of_two().trailing_zeros();
+        let mut index = Index { slots: vec![0; 1 << bits], names, shift: u64::BITS - bits };
+        for i in 0..index.names.len() {
+            let mut slot = index.slot(index.names[i].0.as_bytes());
             while index.slots[slot] != 0 {
                 slot = (slot + 1) % index.slots.len();
             }
@@ -172,9 +201,9 @@ impl Index {
             if i == 0 {
                 return None;
             }
-            let (candidate, id) = self.names[usize::from(i) - 1];
+            let (candidate, id) = &self.names[usize::from(i) - 1];
             if candidate.as_bytes().eq_ignore_ascii_case(name) {
-                return Some(id);
+                return Some(*id);
             }
             slot = (slot + 1) & (self.slots.len() - 1);
         }
@@ -223,6 +252,21 @@ mod tests {
             }
         }
         assert_eq!(table.find(b"", None), Found::Unknown);
+    }
+
+    #[test]
+    fn commands_are_renamed_and_removed() {
+        let mut table = Table::new();
+        let count = table.top().count();
+        assert_eq!(table.rename(b"nosuch", b"x"), Err("No such command in rename-command"));
+        assert_eq!(table.rename(b"config", b"GET"), Err("Target command name already exists"));
+        assert_eq!(table.rename(b"CONFIG", b"Secret"), Ok(()));
+        assert_eq!(table.find(b"config", Some(b"get")), Found::Unknown);
+        let Found::Command(id) = table.find(b"SECRET", Some(b"get")) else { panic!("it has a new name") };
+        assert_eq!(table.name(id), "Secret|get");
+        assert_eq!(table.rename(b"flushall", b""), Ok(()));
+        assert_eq!(table.find(b"flushall", None), Found::Unknown);
+        assert_eq!(table.top().count(), count - 1);
     }
 
     #[test]

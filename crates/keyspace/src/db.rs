@@ -3,7 +3,7 @@
 use crate::entry::{Entries, Entry, Head, MAX_INLINE, Payload};
 use crate::hash::Hasher;
 use crate::key::Key;
-use crate::pages::{PagePool, UNIT};
+use crate::pages::{PAGE, PagePool, UNIT};
 use crate::slab::Slab;
 use crate::table::{Place, Table};
 use crate::value::Blob;
@@ -33,8 +33,8 @@ pub(crate) struct Walk {
 }
 
 impl Db {
-    pub(crate) fn new(hasher: Hasher, pool: &Arc<PagePool>) -> Box<Db> {
-        Box::new(Db {
+    pub(crate) fn new(hasher: Hasher, pool: &Arc<PagePool>) -> Db {
+        Db {
             table: Table::new(hasher),
             entries: Slab::new(Arc::clone(pool)),
             blocks: Slab::new(Arc::clone(pool)),
@@ -42,7 +42,7 @@ impl Db {
             deadline_sum: 0,
             outline: 0,
             walk: None,
-        })
+        }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -170,7 +170,8 @@ impl Db {
     /// Moves what is on one sparse page elsewhere so that the page goes back to the system. Returns whether
     /// there was one. Bounded by the blocks of one page.
     pub(crate) fn compact(&mut self) -> bool {
-        self.table.compact(&mut self.blocks) || self.compact_entries()
+        (is_sparse(&self.blocks) && self.table.compact(&mut self.blocks))
+            || (is_sparse(&self.entries) && self.compact_entries())
     }
 
     #[allow(unsafe_code)]
@@ -198,6 +199,20 @@ impl Db {
         true
     }
 
+    /// Visits the entries of one bucket; see [`Table::step`].
+    #[allow(unsafe_code)]
+    pub(crate) fn step(&self, position: u64, visit: &mut dyn FnMut(Entry)) -> Option<u64> {
+        // SAFETY: the table holds live entries.
+        self.table.step(position, &mut |block| visit(unsafe { Entry::from_block(block) }))
+    }
+
+    /// An entry chosen uniformly.
+    #[allow(unsafe_code)]
+    pub(crate) fn sample(&self, random: &mut dyn FnMut() -> u64) -> Option<Entry> {
+        // SAFETY: the table holds live entries.
+        self.table.sample(random).map(|block| unsafe { Entry::from_block(block) })
+    }
+
     fn count(&mut self, entry: Entry) {
         if let Some(at) = entry.deadline() {
             self.volatile += 1;
@@ -220,6 +235,11 @@ impl Db {
         // SAFETY: the table holds live entries.
         self.table.for_each(&mut |block| visit(unsafe { Entry::from_block(block) }));
     }
+}
+
+/// Whether it is worth looking for a page to empty.
+fn is_sparse(slab: &Slab) -> bool {
+    slab.held() - slab.used() > slab.used() / 32 + 4 * PAGE
 }
 
 impl Drop for Db {

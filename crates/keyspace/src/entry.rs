@@ -297,13 +297,10 @@ impl Entry {
         self.byte(self.value_at().next_multiple_of(8)).cast()
     }
 
-    /// The blob of a blob entry, for changes in place.
-    ///
-    /// # Safety
-    /// The reference is used only while the entry lives and is not rewritten.
-    pub(crate) unsafe fn blob_mut<'a>(self) -> &'a mut Blob {
-        // SAFETY: a blob entry holds an Arc there.
-        unsafe { &mut *self.blob_ref() }
+    /// Changes the blob of a blob entry in place.
+    pub(crate) fn edit_blob(self, edit: impl FnOnce(&mut Blob)) {
+        // SAFETY: a blob entry holds an Arc there, and `edit` cannot reach the entry in another way.
+        edit(unsafe { &mut *self.blob_ref() });
     }
 
     /// Bytes of the entry.

@@ -83,7 +83,7 @@ pub trait Observer {
 
 /// Numbered databases of keys. See the crate's documentation.
 pub struct Keyspace {
-    dbs: Vec<Box<Db>>,
+    dbs: Vec<Db>,
     pool: Arc<PagePool>,
     hasher: Hasher,
     now: u64,
@@ -186,13 +186,26 @@ impl Keyspace {
     /// A user's read: counts a hit or a miss and updates the access clock.
     #[inline]
     pub fn read(&mut self, db: usize, key: Key<'_>) -> Option<Item<'_>> {
-        let Some((entry, _)) = self.find(db, key) else {
-            self.stats.misses += 1;
-            return None;
-        };
-        self.stats.hits += 1;
+        let (entry, _) = self.find_counted(db, key)?;
         self.touch(entry);
         Some(Item::new(entry, self.policy))
+    }
+
+    /// A user's question about a key rather than its value (EXISTS, TTL, TYPE): counts a hit or a miss and
+    /// leaves the access clock alone.
+    pub fn look(&mut self, db: usize, key: Key<'_>) -> Option<Item<'_>> {
+        let (entry, _) = self.find_counted(db, key)?;
+        Some(Item::new(entry, self.policy))
+    }
+
+    #[inline]
+    fn find_counted(&mut self, db: usize, key: Key<'_>) -> Option<(Entry, Place)> {
+        let found = self.find(db, key);
+        match found {
+            Some(_) => self.stats.hits += 1,
+            None => self.stats.misses += 1,
+        }
+        found
     }
 
     /// A look that leaves no trace, except that an expired key is removed.
@@ -342,16 +355,14 @@ impl Keyspace {
     pub fn scan(&mut self, db: usize, cursor: u64, visit: &mut dyn FnMut(Item<'_>)) -> u64 {
         let (now, policy) = (self.now, self.policy);
         let position = cursor << CURSOR_SHIFT;
-        let next = self.dbs[db].table.step(position, &mut |block| {
-            visit_live(block, now, policy, visit);
-        });
+        let next = self.dbs[db].step(position, &mut |entry| visit_live(entry, now, policy, visit));
         next.map_or(0, |position| position >> CURSOR_SHIFT)
     }
 
     /// Visits all live keys of a database.
     pub fn for_each(&mut self, db: usize, visit: &mut dyn FnMut(Item<'_>)) {
         let (now, policy) = (self.now, self.policy);
-        self.dbs[db].table.for_each(&mut |block| visit_live(block, now, policy, visit));
+        self.dbs[db].for_each(&mut |entry| visit_live(entry, now, policy, visit));
     }
 
     /// A live key, each with the same chance; `None` if there is none. Expired keys that are met are
@@ -359,10 +370,8 @@ impl Keyspace {
     pub fn random_key(&mut self, db: usize) -> Option<Vec<u8>> {
         loop {
             let random = &mut self.random;
-            let block = self.dbs[db].table.sample(&mut || random.next())?;
-            #[allow(unsafe_code)]
-            // SAFETY: the table holds live entries; the key is copied before anything changes.
-            let bytes = unsafe { Entry::from_block(block).key() }.to_vec();
+            let entry = self.dbs[db].sample(&mut || random.next())?;
+            let bytes = Item::new(entry, self.policy).key().to_vec();
             let key = self.key(&bytes);
             if self.find(db, key).is_some() {
                 return Some(bytes);
@@ -550,15 +559,7 @@ impl Keyspace {
 /// 53 bits, which fits into the numbers of every client language.
 const CURSOR_SHIFT: u32 = 11;
 
-#[allow(unsafe_code)]
-fn visit_live(
-    block: crate::table::BlockPtr,
-    now: u64,
-    policy: AccessPolicy,
-    visit: &mut dyn FnMut(Item<'_>),
-) {
-    // SAFETY: tables of databases hold live entries, and nothing changes during the visit.
-    let entry = unsafe { Entry::from_block(block) };
+fn visit_live(entry: Entry, now: u64, policy: AccessPolicy, visit: &mut dyn FnMut(Item<'_>)) {
     if entry.deadline().is_none_or(|at| at > now) {
         visit(Item::new(entry, policy));
     }

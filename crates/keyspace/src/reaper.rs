@@ -30,8 +30,8 @@ struct Counters {
 }
 
 impl Reaper {
-    pub(crate) fn db(&mut self, db: Box<Db>) {
-        self.send(db.len() as u64, Garbage::Db(db));
+    pub(crate) fn db(&mut self, db: Db) {
+        self.send(db.len() as u64, Garbage::Db(Box::new(db)));
     }
 
     pub(crate) fn blob(&mut self, blob: Blob) {

@@ -21,7 +21,7 @@ pub(crate) struct Snapshot {
     /// `None` after an abort: the walk goes on only to mark the entries.
     pub(crate) sink: Option<Box<dyn SnapshotSink>>,
     /// Flushed databases that the walk has not passed.
-    pub(crate) detached: Vec<Box<Db>>,
+    pub(crate) detached: Vec<Db>,
 }
 
 impl Snapshot {
@@ -35,12 +35,9 @@ impl Snapshot {
 }
 
 /// Walks one bucket of a database for a snapshot. Returns whether the database is done.
-#[allow(unsafe_code)]
 pub(crate) fn walk_bucket(db: &mut Db, epoch: bool, hand_out: &mut dyn FnMut(usize, Entry)) -> bool {
     let Some(Walk { number, position }) = db.walk else { return true };
-    let next = db.table.step(position, &mut |block| {
-        // SAFETY: the table holds live entries.
-        let entry = unsafe { Entry::from_block(block) };
+    let next = db.step(position, &mut |entry| {
         if entry.epoch() != epoch {
             hand_out(number, entry);
         }

@@ -790,13 +790,13 @@ impl<L: Layout> Table<L> {
             let slot = self.slot(random()).expect("the table has a directory");
             let r = random();
             let excess = deepest - slot.depth();
-            let bucket_draw = (r & 0xffff_ffff) * u64::from(most) >> 32;
+            let bucket_draw = ((r & 0xffff_ffff) * u64::from(most)) >> 32;
             if bucket_draw >= u64::from(slot.buckets()) || r >> 32 & ((1 << excess.min(30)) - 1) != 0 {
                 continue;
             }
             // SAFETY: drawn below `buckets`.
             let bucket = unsafe { &*Self::bucket(slot.segment(), bucket_draw as usize) };
-            let i = (random() >> 32) as usize * SLOTS >> 32;
+            let i = ((random() >> 32) as usize * SLOTS) >> 32;
             if bucket.tags[i] != 0 {
                 return Some(bucket.block(i));
             }

@@ -115,7 +115,7 @@ impl<'k> Write<'k> {
         {
             self.keyspace.before_change(self.db, entry);
             self.changed = true;
-            return f(blob_for_edit(entry, len));
+            return entry.edit_blob(|blob| f(bytes_for_edit(blob, len)));
         }
         let mut bytes = match self.item().map(|i| i.value()) {
             Some(Value::Str(s)) => {
@@ -207,10 +207,7 @@ impl<'k> Write<'k> {
 
 /// The bytes of a large value, ready for a change: a copy if someone else holds it too, with room for
 /// `len` bytes, growing by half so that appending stays linear.
-#[allow(unsafe_code)]
-fn blob_for_edit<'a>(entry: Entry, len: usize) -> &'a mut Vec<u8> {
-    // SAFETY: the guard has exclusive access to the entry, and uses the bytes before anything else.
-    let blob: &'a mut Blob = unsafe { entry.blob_mut() };
+fn bytes_for_edit(blob: &mut Blob, len: usize) -> &mut Vec<u8> {
     let bytes = Arc::make_mut(blob);
     if len > bytes.capacity() {
         bytes.reserve_exact((len + len / 2).max(len) - bytes.len());

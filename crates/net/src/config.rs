@@ -32,6 +32,9 @@ pub struct Config {
     pub query_buffer_limit: usize,
     /// Limits of output not yet sent, by [`Class`].
     pub output_limits: [OutputLimit; Class::COUNT],
+    /// How many times a second the upkeep works. Each time it looks at this part of all clients, but at least at a
+    /// few, so that every client is seen once a second or more often.
+    pub hz: u32,
     /// How the loop waits.
     pub backend: Backend,
 }
@@ -52,6 +55,7 @@ impl Default for Config {
             keepalive: Duration::from_secs(300),
             query_buffer_limit: 1 << 30,
             output_limits: [limit(0, 0, 0), limit(256 * MIB, 64 * MIB, 60), limit(32 * MIB, 8 * MIB, 60)],
+            hz: 10,
             backend: Backend::Native,
         }
     }

@@ -91,8 +91,10 @@ pub(crate) struct Conn {
     /// The socket takes no more for now.
     pub(crate) write_blocked: bool,
     pub(crate) parser: RequestParser,
-    /// Received bytes that belong to no complete command yet, or wait for a paused client. Without heap if empty.
+    /// Received bytes that belong to no complete command yet, or wait for a paused client.
     pub(crate) input: Vec<u8>,
+    /// The most that has been in `input` since the upkeep looked at it.
+    pub(crate) input_peak: usize,
     /// Output not sent yet; none if there is none.
     pub(crate) output: Option<Box<ReplyBuf>>,
     /// The protocol of the output, while there is none.
@@ -123,6 +125,7 @@ impl Conn {
             write_blocked: false,
             parser: RequestParser::new(),
             input: Vec::new(),
+            input_peak: 0,
             output: None,
             protocol: Protocol::Resp2,
             soft_since_ns: 0,

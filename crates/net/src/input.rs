@@ -3,6 +3,11 @@
 //! All connections read into one shared buffer, and commands are executed out of it. Only what is left over, the
 //! beginning of a command usually, is copied to a buffer of the connection's own. A little left over is put in front
 //! of the shared buffer for the next read; a large argument instead continues in the connection's own buffer.
+//!
+//! A buffer of its own stays with the connection, empty, when its commands are complete: who sent half a command once
+//! will do so again. The upkeep shrinks it to what was needed of late, and frees it when the client is idle.
+
+use std::time::Duration;
 
 use carnelian_resp::{Batch, Progress, ReplyBuf};
 use rustix::buffer::spare_capacity;
@@ -25,8 +30,16 @@ const MAX_READ_AHEAD: usize = 64 * 1024;
 const MAX_BATCH: usize = 128;
 /// With so much output pending and a limit for it, commands are passed one by one: the limit is checked after each.
 const MUCH_OUTPUT: usize = 256 * 1024;
-/// Least room for a read into a connection's own buffer.
+/// Least room for a read into a connection's own buffer, and the least size of such a buffer while it is in use.
 const MIN_ROOM: usize = 16 * 1024;
+/// Most room that a connection gets for the announced length of an argument alone.
+const MAX_CLAIM: usize = 1024 * 1024;
+/// The most that is kept of a connection's own buffer once its commands are executed.
+const KEEP_INPUT: usize = 1024 * 1024;
+/// Buffers up to this size are not shrunk while their clients are active.
+const SMALL_INPUT: usize = 32 * 1024;
+/// A client silent for longer than this needs no room in its buffer.
+const IDLE: Duration = Duration::from_secs(2);
 /// Most reads of input that nobody wants before a connection closes.
 const MAX_DISCARDED_READS: usize = 16;
 /// A batch's storage above this is not kept.
@@ -40,7 +53,7 @@ impl<S: Service> Driver<'_, S> {
             self.net.check_dead(id);
         } else if conn.paused {
             self.net.read_ahead(id);
-        } else if conn.input.len() > SMALL_REST || conn.parser.missing() > SHARED_INPUT / 2 {
+        } else if conn.reads_own() {
             self.read_own(id);
         } else {
             self.read_shared(id);
@@ -86,17 +99,13 @@ impl<S: Service> Driver<'_, S> {
         let mut buf = std::mem::take(&mut conn.input);
         let consumed = self.execute(id, &buf);
         let Some(conn) = self.net.conns.get_mut(id) else { return };
-        if consumed == 0 {
-            conn.input = buf;
-            self.net.check_query_limit(id);
-        } else if buf.len() - consumed <= buf.capacity() / 4 {
-            // Little is left of much: the large buffer goes.
-            self.net.replace_input(id, &buf[consumed..]);
-        } else {
-            buf.drain(..consumed);
-            conn.input = buf;
-            self.net.check_query_limit(id);
+        buf.drain(..consumed);
+        if consumed > 0 && buf.len() <= buf.capacity() / 4 {
+            // Little is left of much: a very large buffer goes.
+            buf.shrink_to(KEEP_INPUT);
         }
+        conn.input = buf;
+        self.net.check_query_limit(id);
     }
 
     /// Executes what waits of connections that have been resumed.
@@ -214,21 +223,51 @@ impl Conn {
         self.input.len() > SMALL_REST && self.parser.missing() > 0
     }
 
-    /// How much room to leave behind so many bytes in the connection's own buffer, if more is to be read there: as
-    /// much as the current argument lacks, but at most as much again as has been received, so that nobody gets memory
-    /// for a length alone.
-    fn room_after(&self, len: usize) -> usize {
-        if len > SMALL_REST { self.parser.missing().min(len.max(SHARED_INPUT)) } else { 0 }
+    /// Whether what comes next is read into the connection's own buffer.
+    fn reads_own(&self) -> bool {
+        self.input.len() > SMALL_REST || self.parser.missing() > SHARED_INPUT / 2
     }
 
-    /// Makes room for a read into the connection's own buffer, by the same rule. `missing` is what the current
-    /// argument lacks.
+    /// The most room to make behind the connection's input for what its argument lacks: as much again as has been
+    /// received, or [`MAX_CLAIM`]; nobody gets more memory for a length alone.
+    fn max_room(&self) -> usize {
+        self.input.len().max(MAX_CLAIM)
+    }
+
+    /// Appends to the connection's own buffer, and makes room there for what its argument lacks if that is to be read
+    /// there too.
+    fn append_input(&mut self, more: &[u8]) {
+        if self.input.capacity() - self.input.len() < more.len() {
+            self.input.reserve_exact(more.len().max(MIN_ROOM));
+        }
+        self.input.extend_from_slice(more);
+        if self.reads_own() {
+            self.reserve_input(self.parser.missing());
+        }
+        self.input_peak = self.input_peak.max(self.input.len());
+    }
+
+    /// Makes room for a read into the connection's own buffer. `missing` is what the current argument lacks.
     fn reserve_input(&mut self, missing: usize) {
         let spare = self.input.capacity() - self.input.len();
         if spare < missing.clamp(1, MIN_ROOM) {
-            let room = missing.clamp(MIN_ROOM, self.input.len().max(SHARED_INPUT));
+            let room = missing.clamp(MIN_ROOM, self.max_room());
             self.input.reserve_exact(room);
         }
+    }
+
+    /// Gives back memory of the connection's own buffer: all that is free if the client is idle, and otherwise what
+    /// is far more than the present argument and the time since the last call have needed.
+    pub(crate) fn trim_input(&mut self, idle: Duration) {
+        let needed = self.input.len() + self.parser.missing().min(self.max_room());
+        let wanted = self.input_peak.max(needed).max(MIN_ROOM);
+        let capacity = self.input.capacity();
+        if idle > IDLE {
+            self.input.shrink_to_fit();
+        } else if capacity > SMALL_INPUT && wanted < capacity / 2 {
+            self.input.shrink_to(wanted);
+        }
+        self.input_peak = self.input.len();
     }
 }
 
@@ -279,6 +318,8 @@ impl Net {
             let room = conn.input.capacity() - conn.input.len();
             let read = conn.stream.read(spare_capacity(&mut conn.input));
             let Some(count) = self.received(id, read) else { return total > 0 };
+            let conn = self.conns.get_mut(id).expect("it has just been read from");
+            conn.input_peak = conn.input_peak.max(conn.input.len());
             total += count;
             if count < room || count >= missing || total >= most {
                 return true;
@@ -300,28 +341,19 @@ impl Net {
     /// Appends to what is left over of a connection's input.
     fn keep_input(&mut self, id: ConnId, more: &[u8]) {
         if let Some(conn) = self.conns.get_mut(id) {
-            let room = conn.room_after(conn.input.len() + more.len());
-            conn.input.reserve_exact(more.len() + room);
-            conn.input.extend_from_slice(more);
+            conn.append_input(more);
             self.check_query_limit(id);
         }
     }
 
-    /// Replaces what is left over of a connection's input; nothing left over holds no memory.
+    /// Replaces what is left over of a connection's input.
     fn replace_input(&mut self, id: ConnId, rest: &[u8]) {
         let Some(conn) = self.conns.get_mut(id) else { return };
-        if rest.is_empty() && conn.input.capacity() == 0 {
-            return;
+        conn.input.clear();
+        if !rest.is_empty() {
+            conn.append_input(rest);
+            self.check_query_limit(id);
         }
-        if !rest.is_empty() && rest.len() <= conn.input.capacity() && conn.input.capacity() <= SMALL_REST {
-            conn.input.clear();
-            conn.input.extend_from_slice(rest);
-        } else {
-            let mut input = Vec::with_capacity(rest.len() + conn.room_after(rest.len()));
-            input.extend_from_slice(rest);
-            conn.input = input;
-        }
-        self.check_query_limit(id);
     }
 
     fn check_query_limit(&mut self, id: ConnId) {

@@ -273,6 +273,16 @@ impl Net {
         self.config.query_buffer_limit = bytes;
     }
 
+    /// Sets how many times a second the upkeep works.
+    pub fn set_hz(&mut self, hz: u32) {
+        self.config.hz = hz.max(1);
+    }
+
+    /// Holds back the upkeep (timeouts, soft output limits, shrinking of buffers), or takes it up again: for tests.
+    pub fn pause_upkeep(&mut self, paused: bool) {
+        self.upkeep.paused = paused;
+    }
+
     /// Puts a connection into another class.
     pub fn set_class(&mut self, id: ConnId, class: Class) {
         if let Some(conn) = self.conns.get_mut(id) {
@@ -300,7 +310,7 @@ impl Net {
     /// Adds a connection.
     pub(crate) fn insert(&mut self, conn: Conn) {
         self.conns.insert(conn);
-        self.upkeep.start(&mut self.reactor);
+        self.upkeep.start(&mut self.reactor, self.config.hz);
     }
 }
 

@@ -1,5 +1,6 @@
-//! What has to be looked at for every connection now and then: idle timeouts, soft output limits, peaks. A time event
-//! goes through a tenth of all connections ten times a second, so that each is seen about once a second.
+//! What has to be looked at for every connection now and then: idle timeouts, soft output limits, buffers larger than
+//! needed, peaks. A time event goes through a part of all connections each time, so that each is seen about once a
+//! second; few connections are all seen every time.
 
 use std::time::Duration;
 
@@ -16,14 +17,14 @@ use crate::stats::RecentPeak;
 /// Fires while there are connections.
 pub(crate) const TIMER: Token = Token(0);
 
-const PERIOD: Duration = Duration::from_millis(100);
-/// In so many slices all connections are seen.
-const SLICES: usize = 10;
+/// So many connections are seen every time, if there are as many.
+const MIN_VISITS: usize = 5;
 
 /// Where the rounds are.
 #[derive(Default)]
 pub(crate) struct Upkeep {
     running: bool,
+    pub(crate) paused: bool,
     /// The slot that is next.
     cursor: usize,
     input_peak: RecentPeak,
@@ -32,10 +33,10 @@ pub(crate) struct Upkeep {
 
 impl Upkeep {
     /// Starts the rounds, unless they are running.
-    pub(crate) fn start(&mut self, reactor: &mut Reactor) {
+    pub(crate) fn start(&mut self, reactor: &mut Reactor, hz: u32) {
         if !self.running {
             self.running = true;
-            let deadline = reactor.now().after(PERIOD);
+            let deadline = reactor.now().after(Duration::from_secs(1) / hz);
             reactor.add_timer(deadline, TIMER);
         }
     }
@@ -46,28 +47,35 @@ impl Upkeep {
 }
 
 impl<S: Service> Driver<'_, S> {
-    /// Looks at the next slice of connections.
+    /// Looks at the next part of the connections.
     pub(crate) fn upkeep(&mut self) {
         let net = &mut *self.net;
-        let second = net.now().wall_secs();
-        net.upkeep.input_peak.advance(second);
-        net.upkeep.output_peak.advance(second);
-        let slots = net.conns.slots();
-        for _ in 0..slots.div_ceil(SLICES) {
-            let slot = net.upkeep.cursor % slots;
-            net.upkeep.cursor = slot + 1;
-            if let Some(id) = net.conns.at(slot).map(|conn| conn.id) {
-                net.look_at(id, second);
-            }
+        if !net.upkeep.paused {
+            net.look_at_some();
         }
         net.upkeep.running = false;
         if net.conns.len() > 0 {
-            net.upkeep.start(&mut net.reactor);
+            net.upkeep.start(&mut net.reactor, net.config.hz);
         }
     }
 }
 
 impl Net {
+    fn look_at_some(&mut self) {
+        let second = self.now().wall_secs();
+        self.upkeep.input_peak.advance(second);
+        self.upkeep.output_peak.advance(second);
+        let slots = self.conns.slots();
+        let visits = slots.div_ceil(self.config.hz as usize).max(MIN_VISITS).min(slots);
+        for _ in 0..visits {
+            let slot = self.upkeep.cursor % slots;
+            self.upkeep.cursor = slot + 1;
+            if let Some(id) = self.conns.at(slot).map(|conn| conn.id) {
+                self.look_at(id, second);
+            }
+        }
+    }
+
     fn look_at(&mut self, id: ConnId, second: u64) {
         let now_ns = self.now().mono_ns;
         let timeout = self.config.timeout;
@@ -75,6 +83,7 @@ impl Net {
         self.upkeep.input_peak.note(second, conn.input.capacity() as u64);
         self.upkeep.output_peak.note(second, conn.output.as_ref().map_or(0, |output| output.memory()) as u64);
         let idle = Duration::from_nanos(now_ns.saturating_sub(conn.last_interaction_ns));
+        conn.trim_input(idle);
         if exceeds_limit(conn, &self.config, now_ns) {
             self.stats.output_buffer_limit_disconnections += 1;
             self.close_now(id, Reason::OutputLimit);

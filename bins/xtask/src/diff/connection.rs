@@ -101,7 +101,7 @@ fn client(draw: &mut Draw) -> Plan {
             .args(draw.some_of(&["WRITE", "bad"], 1))
             .undamaged(),
         16 => plan.arg("UNPAUSE"),
-        17 => plan.arg(draw.rng.pick(&["GETREDIR", "BAD", "", "TRACKINGINFO"])),
+        17 => plan.arg(draw.rng.pick(&["BAD", "", "GETNAME x"])),
         18 => plan.arg("LIST").args(["TYPE", draw.rng.pick(&["bad", "replica", "pubsub"])]),
         _ => plan.arg("LIST").args(["ID", draw.rng.pick(&["99999999", "abc", "0"])]),
     }

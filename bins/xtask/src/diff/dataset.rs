@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context, bail};
 use carnelian_testkit::{Replies, reply};
 
+use super::rules;
 use super::target::Target;
 
 const DATABASES: usize = 16;
@@ -41,15 +42,15 @@ impl Dataset {
         Ok(Self(all))
     }
 
-    /// The names of keys in which the datasets differ, with what each side has.
-    pub(crate) fn differences(&self, reference: &Self) -> Vec<(Vec<u8>, String, String)> {
+    /// The names of keys in which the datasets differ, with what each side has; encodings count if told so.
+    pub(crate) fn differences(&self, reference: &Self, encodings: bool) -> Vec<(Vec<u8>, String, String)> {
         let names: std::collections::BTreeSet<&Name> = self.0.keys().chain(reference.0.keys()).collect();
         names
             .into_iter()
             .filter_map(|name| {
                 let (ours, theirs) = (self.0.get(name), reference.0.get(name));
                 let same = match (ours, theirs) {
-                    (Some(a), Some(b)) => a.same(b),
+                    (Some(a), Some(b)) => a.same(b, encodings),
                     _ => false,
                 };
                 let show = |facts: Option<&Facts>| facts.map_or("no such key".to_owned(), Facts::show);
@@ -60,12 +61,15 @@ impl Dataset {
 }
 
 impl Facts {
-    fn same(&self, other: &Self) -> bool {
+    fn same(&self, other: &Self, encodings: bool) -> bool {
         let near = match (self.deadline, other.deadline) {
             (Some(a), Some(b)) => (a < 0) == (b < 0) && a.abs_diff(b) <= DEADLINE_TOLERANCE,
             (a, b) => a == b,
         };
-        near && self.kind == other.kind && self.value == other.value && self.encoding == other.encoding
+        let same_encoding = !encodings
+            || self.encoding == other.encoding
+            || rules::is_embedded_here_only(&self.encoding, &other.encoding);
+        near && same_encoding && self.kind == other.kind && self.value == other.value
     }
 
     fn show(&self) -> String {

@@ -2,7 +2,6 @@
 
 use super::draw::Draw;
 use super::plan::Plan;
-use super::strings;
 
 pub(crate) fn plan(draw: &mut Draw) -> Plan {
     match draw.rng.below(10) {
@@ -13,9 +12,10 @@ pub(crate) fn plan(draw: &mut Draw) -> Plan {
         }
         3 | 4 => Plan::of("DELIFEQ").arg(draw.key()).arg(small(draw)),
         5 | 6 => msetex(draw),
+        // Only to change and to show state: where both peers have a command, Redis is the reference.
         7 => Plan::of("SET").arg(draw.key()).arg(small(draw)),
         8 => Plan::of("TTL").arg(draw.key()).near(1),
-        _ => strings::plan(draw),
+        _ => Plan::of("MGET").args(draw.keys(1, 5)),
     }
 }
 

@@ -572,8 +572,10 @@ mod tests {
     #[test]
     fn clients_are_killed() {
         let mut session = Session::new();
-        (0..3).for_each(|_| drop(session.connect()));
-        session.check(&[("CLIENT KILL ID 2 ID 3", "(integer) 1"), ("CLIENT KILL 127.0.0.1:40001", "OK")]);
+        for _ in 0..3 {
+            session.connect();
+        }
+        session.check(&[("CLIENT KILL ID 4 ID 3", "(integer) 1"), ("CLIENT KILL 127.0.0.1:40001", "OK")]);
         assert_eq!(session.outside.closed, [(3, Close::Now), (2, Close::Now)]);
         let (next, replies) = session.step_of(0, "CLIENT KILL ID 1 SKIPME no");
         assert_eq!((next, replies), (Next::CloseAfterReply, vec!["(integer) 1".to_owned()]));

@@ -54,7 +54,7 @@ impl Filter {
 
 impl Condition {
     fn holds(&self, client: &Client, link: &LinkInfo, now_ms: u64) -> bool {
-        let same = |value: &Option<Box<[u8]>>, wanted: &[u8]| value.as_deref().unwrap_or_default() == wanted;
+        let same = |value: &Option<Box<[u8]>>, wanted: &[u8]| value.as_deref() == Some(wanted);
         match self {
             Condition::Id(ids) => ids.contains(&(client.id.serial as i64)),
             Condition::Ordinary(yes) => *yes,
@@ -115,6 +115,9 @@ fn parse(cx: &Ctx<'_>, list: bool) -> Result<Filter, Error> {
             return Err(if list && after_ids { Error::ClientIdInvalid } else { Error::Syntax });
         };
         after_ids = matches!(condition, Condition::Id(_));
+        // Of several conditions of one kind the last one counts.
+        let kind = std::mem::discriminant(&condition);
+        filter.conditions.retain(|(other, not)| std::mem::discriminant(other) != kind || *not != negated);
         filter.conditions.push((condition, negated));
     }
     Ok(filter)

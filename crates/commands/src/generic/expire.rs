@@ -182,7 +182,7 @@ fn persist(cx: &mut Ctx<'_>) -> Result<(), Error> {
 /// Replies what `show` makes of the first key's deadline; -1 if it has none, -2 if there is no such key.
 fn reply_deadline(cx: &mut Ctx<'_>, show: impl FnOnce(u64) -> u64) -> Result<(), Error> {
     let key = cx.key(1);
-    cx.out.integer(match cx.keyspace.peek(cx.db, key).map(|item| item.deadline()) {
+    cx.out.integer(match cx.keyspace.look(cx.db, key).map(|item| item.deadline()) {
         Some(Some(at)) => show(at) as i64,
         Some(None) => -1,
         None => -2,

@@ -73,7 +73,7 @@ fn exists(cx: &mut Ctx<'_>) -> Result<(), Error> {
     let mut found = 0;
     for i in 1..cx.argv.len() {
         let key = cx.key(i);
-        found += i64::from(cx.keyspace.peek(cx.db, key).is_some());
+        found += i64::from(cx.keyspace.look(cx.db, key).is_some());
     }
     cx.out.integer(found);
     Ok(())
@@ -94,6 +94,7 @@ pub(super) const TOUCH: Row = Row {
 };
 
 fn touch(cx: &mut Ctx<'_>) -> Result<(), Error> {
+    cx.count_reads();
     let mut found = 0;
     for i in 1..cx.argv.len() {
         let key = cx.key(i);
@@ -118,7 +119,7 @@ pub(super) const TYPE: Row = Row {
 
 fn kind(cx: &mut Ctx<'_>) -> Result<(), Error> {
     let key = cx.key(1);
-    let name = cx.keyspace.peek(cx.db, key).map_or("none", |item| item.kind().name());
+    let name = cx.keyspace.look(cx.db, key).map_or("none", |item| item.kind().name());
     cx.out.simple(name);
     Ok(())
 }

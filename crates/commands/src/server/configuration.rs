@@ -188,7 +188,6 @@ mod tests {
     fn the_access_policy_follows() {
         let mut session = Session::new();
         session.check(&[
-            ("SET k v", "OK"),
             ("CONFIG SET maxmemory-policy allkeys-lfu", "OK"),
             ("SET k v", "OK"),
             ("OBJECT FREQ k", "(integer) 5"),

@@ -55,6 +55,13 @@ static TOOLS: &[Tool] = &[
         run: object,
     },
     Tool {
+        name: "PAUSE-CRON",
+        words: (1, 1),
+        syntax: "<0|1>",
+        summary: "Takes up or holds back periodic work on connections.",
+        run: pause_cron,
+    },
+    Tool {
         name: "POPULATE",
         words: (1, 3),
         syntax: "<count> [<prefix>] [<size>]",
@@ -119,9 +126,19 @@ fn log(cx: &mut Ctx<'_>) -> Result<(), Error> {
     Ok(())
 }
 
+/// What a `<0|1>` says: anything but a number other than zero means no.
+fn is_on(arg: &[u8]) -> bool {
+    number::parse_i64(arg).is_some_and(|flag| flag != 0)
+}
+
+fn pause_cron(cx: &mut Ctx<'_>) -> Result<(), Error> {
+    cx.links.pause_upkeep(is_on(cx.arg(2)));
+    cx.out.ok();
+    Ok(())
+}
+
 fn set_active_expire(cx: &mut Ctx<'_>) -> Result<(), Error> {
-    let on = number::parse_i64(cx.arg(2)).is_some_and(|flag| flag != 0);
-    cx.keyspace.set_active_expire(on);
+    cx.keyspace.set_active_expire(is_on(cx.arg(2)));
     cx.out.ok();
     Ok(())
 }

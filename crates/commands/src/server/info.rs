@@ -177,7 +177,7 @@ fn clients(cx: &mut Ctx<'_>, to: &mut Lines) {
 
 fn memory(cx: &mut Ctx<'_>, to: &mut Lines) {
     let memory = Breakdown::of(cx);
-    let (system, pages) = (cx.links.process().system_memory, cx.keyspace.memory());
+    let system = cx.links.process().system_memory;
     to.bytes("used_memory", memory.used);
     to.bytes("used_memory_rss", memory.rss);
     to.bytes("used_memory_peak", memory.peak);
@@ -187,10 +187,10 @@ fn memory(cx: &mut Ctx<'_>, to: &mut Lines) {
     to.put("used_memory_startup", memory.startup);
     to.put("used_memory_dataset", memory.dataset);
     to.put("used_memory_dataset_perc", format_args!("{:.2}%", memory.dataset_percent()));
-    let active = memory.used + (pages.held - pages.used) as u64;
+    let (active, resident) = (memory.active, memory.resident);
     to.put("allocator_allocated", memory.used);
     to.put("allocator_active", active);
-    to.put("allocator_resident", memory.rss);
+    to.put("allocator_resident", resident);
     to.put("allocator_muzzy", 0);
     to.bytes("total_system_memory", system);
     to.zeros(&["used_memory_lua", "used_memory_vm_eval"]);
@@ -209,11 +209,11 @@ fn memory(cx: &mut Ctx<'_>, to: &mut Lines) {
     to.put("maxmemory_policy", cx.state.config.word(MAXMEMORY_POLICY));
     let ratio = |a: u64, b: u64| if b == 0 { 0.0 } else { a as f64 / b as f64 };
     to.put("allocator_frag_ratio", format_args!("{:.2}", ratio(active, memory.used)));
-    to.put("allocator_frag_bytes", active - memory.used);
-    to.put("allocator_rss_ratio", format_args!("{:.2}", ratio(memory.rss, active)));
-    to.put("allocator_rss_bytes", memory.rss as i64 - active as i64);
-    to.put("rss_overhead_ratio", "1.00");
-    to.put("rss_overhead_bytes", 0);
+    to.put("allocator_frag_bytes", active as i64 - memory.used as i64);
+    to.put("allocator_rss_ratio", format_args!("{:.2}", ratio(resident, active)));
+    to.put("allocator_rss_bytes", resident as i64 - active as i64);
+    to.put("rss_overhead_ratio", format_args!("{:.2}", ratio(memory.rss, resident)));
+    to.put("rss_overhead_bytes", memory.rss as i64 - resident as i64);
     to.put("mem_fragmentation_ratio", format_args!("{:.2}", memory.fragmentation()));
     to.put("mem_fragmentation_bytes", memory.rss as i64 - memory.used as i64);
     to.zeros(&["mem_not_counted_for_evict", "mem_replication_backlog", "mem_total_replication_buffers"]);
@@ -393,7 +393,10 @@ fn keyspace(cx: &mut Ctx<'_>, to: &mut Lines) {
 }
 
 fn debug(cx: &mut Ctx<'_>, to: &mut Lines) {
+    to.put("eventloop_duration_aof_sum", 0);
+    to.put("eventloop_duration_cron_sum", cx.state.stats.upkeep_nanos / 1000);
     to.put("eventloop_duration_max", cx.links.totals().longest_turn_us);
+    to.put("eventloop_cmd_per_cycle_max", cx.state.stats.most_per_turn);
     let memory = cx.keyspace.memory();
     to.put("keyspace_block_bytes", memory.used);
     to.put("keyspace_page_bytes", memory.held);

@@ -162,6 +162,7 @@ fn list(cx: &mut Ctx<'_>) -> Result<(), Error> {
     };
     let table = &cx.state.table;
     let names: Vec<&str> = (0..table.len())
+        .filter(|id| !table.name(*id).is_empty())
         .filter(|id| match filter {
             Filter::None => table.command(*id).parent.is_none(),
             Filter::Nothing => false,
@@ -477,7 +478,7 @@ mod tests {
     fn help_lists_the_siblings() {
         let help = Session::new().run("CONFIG HELP");
         assert!(
-            help.starts_with("1) CONFIG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"),
+            help.starts_with(" 1) CONFIG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"),
             "{help}"
         );
         assert!(help.contains("SET parameter value [parameter value ...]"), "{help}");

@@ -107,6 +107,10 @@ pub(super) struct Breakdown {
     pub(super) dataset: u64,
     /// Clients' buffers.
     pub(super) clients: u64,
+    /// Pages in which something is used.
+    pub(super) active: u64,
+    /// Pages that the allocators hold.
+    pub(super) resident: u64,
     /// What the system has given to the process.
     pub(super) rss: u64,
     /// Keys in all databases.
@@ -116,11 +120,13 @@ pub(super) struct Breakdown {
 impl Breakdown {
     pub(super) fn of(cx: &mut Ctx<'_>) -> Breakdown {
         let (process, totals) = (cx.links.process(), cx.links.totals());
-        let used = process.allocated;
+        // The keyspace's pages come straight from the system, everything else from the general allocator.
+        let pages = cx.keyspace.memory();
+        let used = process.allocated + pages.used as u64;
         let now_ms = cx.now_ms();
         cx.state.stats.note_memory(used, now_ms);
         let startup = cx.state.startup_memory.min(used);
-        let overhead = startup + totals.memory + cx.keyspace.memory().tables as u64;
+        let overhead = startup + totals.memory + pages.tables as u64;
         Breakdown {
             used,
             peak: cx.state.stats.peak_memory,
@@ -128,6 +134,8 @@ impl Breakdown {
             overhead: overhead.min(used),
             dataset: used.saturating_sub(overhead),
             clients: totals.memory,
+            active: process.allocator_active + pages.held as u64,
+            resident: process.allocator_resident + pages.held as u64,
             rss: process.rss,
             keys: keys(cx.keyspace),
         }

@@ -1,10 +1,11 @@
 //! One key, one whole string: GET, SET, and their variants.
 
 use carnelian_keyspace::{Event, Free, Ttl, Write};
+use carnelian_resp::Argv;
 
 use super::options::{Condition, Expiry, Origin, SetOptions, Time, Unit};
 use super::{BASE, reply, string};
-use crate::args::Rest;
+use crate::args::{Rest, is};
 use crate::context::Ctx;
 use crate::error::Error;
 use crate::row::{Flags, KeyFlags, KeySpec, Row};
@@ -43,11 +44,20 @@ pub(super) const SET: Row = Row {
         1,
         KeyFlags::RW.union(KeyFlags::ACCESS).union(KeyFlags::UPDATE).union(KeyFlags::VARIABLE_FLAGS),
     )],
+    key_flags: Some(set_key_flags),
     syntax: "key value [condition=NX|XX|IFEQ comparison-value] [GET] [expiration=EX seconds|PX milliseconds|EXAT unix-time-seconds|PXAT unix-time-milliseconds|KEEPTTL]",
     complexity: "O(1)",
     run: set,
     ..BASE
 };
+
+/// Only with GET does the old value matter.
+fn set_key_flags(argv: Argv<'_>) -> KeyFlags {
+    match argv.iter().skip(3).any(|word| is(word, "GET")) {
+        true => KeyFlags::RW | KeyFlags::ACCESS | KeyFlags::UPDATE,
+        false => KeyFlags::OW | KeyFlags::UPDATE,
+    }
+}
 
 /// The other hot path. Without options its cost is one look-up and the entry itself, which is written in place if it
 /// has room for the value.

@@ -122,6 +122,10 @@ impl Links for Outside<'_> {
         process::purge();
     }
 
+    fn pause_upkeep(&mut self, paused: bool) {
+        self.net.pause_upkeep(paused);
+    }
+
     fn stop(&mut self) {
         self.net.stop();
     }
@@ -140,18 +144,26 @@ const MAXCLIENTS: Directive = Directive::named("maxclients");
 const ACCEPTS: Directive = Directive::named("max-new-connections-per-cycle");
 const QUERY_LIMIT: Directive = Directive::named("client-query-buffer-limit");
 const OUTPUT_LIMITS: Directive = Directive::named("client-output-buffer-limit");
+const HZ: Directive = Directive::named("hz");
 const LOG_LEVEL: Directive = Directive::named("loglevel");
 pub(crate) const LOG_FORMAT: Directive = Directive::named("log-format");
 pub(crate) const LOG_TIMESTAMPS: Directive = Directive::named("log-timestamp-format");
 pub(crate) const DIR: Directive = Directive::named("dir");
 const LOG_FILE: Directive = Directive::named("logfile");
 
+/// What clients are told; the log says more.
+const PORT_REFUSED: &str = "Unable to listen on this port. Check server logs.";
+const BIND_REFUSED: &str = "Failed to bind to specified addresses.";
+
 /// Applies one directive whose value changed, if its subsystem is the network or the log.
 fn apply(net: &mut Net, directive: Directive, config: &Config) -> Result<(), String> {
     match directive {
         BIND | PORT => {
-            net.set_bind(bind_addresses(config), config.int(PORT) as u16)
-                .map_err(|error| error.to_string())?;
+            net.set_bind(bind_addresses(config), config.int(PORT) as u16).map_err(|error| {
+                log::warn!("Warning: {error}");
+                let reason = if directive == PORT { PORT_REFUSED } else { BIND_REFUSED };
+                reason.to_owned()
+            })?;
         }
         TIMEOUT => net.set_timeout(Duration::from_secs(config.size(TIMEOUT))),
         KEEPALIVE => net.set_keepalive(Duration::from_secs(config.size(KEEPALIVE))),
@@ -163,6 +175,7 @@ fn apply(net: &mut Net, directive: Directive, config: &Config) -> Result<(), Str
                 net.set_output_limits(class, output_limit(config.output_limit(of)));
             }
         }
+        HZ => net.set_hz(hz(config)),
         LOG_LEVEL => logging::set_level(config.word(LOG_LEVEL)),
         LOG_FORMAT | LOG_TIMESTAMPS => {
             logging::set_style(config.word(LOG_FORMAT), config.word(LOG_TIMESTAMPS));
@@ -202,6 +215,10 @@ fn set_max_clients(net: &mut Net, wanted: usize) -> Result<(), String> {
     Ok(())
 }
 
+fn hz(config: &Config) -> u32 {
+    u32::try_from(config.int(HZ)).expect("the directive's range is small")
+}
+
 fn bind_addresses(config: &Config) -> Vec<String> {
     config.bind().iter().map(|address| String::from_utf8_lossy(address).into_owned()).collect()
 }
@@ -222,6 +239,7 @@ pub(crate) fn net_config(config: &Config) -> carnelian_net::Config {
         timeout: Duration::from_secs(config.size(TIMEOUT)),
         keepalive: Duration::from_secs(config.size(KEEPALIVE)),
         query_buffer_limit: config.size(QUERY_LIMIT) as usize,
+        hz: hz(config),
         ..carnelian_net::Config::default()
     };
     for (class, of) in CLASSES {

@@ -45,6 +45,11 @@ fn main() -> ExitCode {
 fn launch_server(launch: &Launch, directory: &Path) -> anyhow::Result<()> {
     let stdin = cli::read_stdin(launch)?;
     let mut config = cli::load(launch, &stdin)?;
+    if let Some(line) = config.user_lines().first() {
+        return Err(line
+            .error("user directives need access control lists, which this server does not have")
+            .into());
+    }
     if config.flag(Directive::named("daemonize"))
         && daemon::detach(directory, &stdin)? == daemon::Side::Foreground
     {
@@ -140,7 +145,8 @@ fn serve(config: Config, config_file: Option<PathBuf>) -> anyhow::Result<()> {
     let (hash_seed, random_seed, run_id) = process::secrets()?;
     let host = links::Host { identity: process::identity(config_file.as_deref(), run_id), config_file };
     let has_unix = !config.text(Directive::named("unixsocket")).is_empty();
-    let engine = Engine::new(Options { config, hash_seed, random_seed, now_us: net.now().wall_us });
+    let mut engine = Engine::new(Options { config, hash_seed, random_seed, now_us: net.now().wall_us });
+    engine.rename_commands()?;
     log::info!("Server initialized");
     if net.listening().next().is_some() {
         log::info!("Ready to accept connections tcp");

@@ -51,6 +51,34 @@ impl<'a> Ctx<'a> {
         }
     }
 
+    /// Calls `each` with `count` keys, which stand at argument `first` and then every `step` arguments, and with
+    /// their arguments' indices. Their parts of the table are fetched a few keys ahead, so that cache misses overlap.
+    pub(crate) fn for_each_key(
+        &mut self,
+        first: usize,
+        step: usize,
+        count: usize,
+        mut each: impl FnMut(&mut Self, usize, Key<'a>),
+    ) {
+        const AHEAD: usize = 16;
+        let index = |i: usize| first + step * i;
+        for begin in (0..count).step_by(AHEAD) {
+            let end = count.min(begin + AHEAD);
+            let mut keys = [None; AHEAD];
+            for (i, slot) in (begin..end).zip(&mut keys) {
+                let key = self.key(index(i));
+                self.keyspace.prefetch(self.db, key);
+                *slot = Some(key);
+            }
+            for key in keys.iter().flatten().skip(1) {
+                self.keyspace.prefetch_entry(self.db, *key);
+            }
+            for (i, key) in (begin..end).zip(keys.into_iter().flatten()) {
+                each(self, index(i), key);
+            }
+        }
+    }
+
     /// When the command began: Unix time in milliseconds.
     #[inline]
     pub(crate) fn now_ms(&self) -> u64 {

@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::links::{ClientId, Close, Links};
 use crate::monitor;
 use crate::pause::Pauses;
-use crate::row::Flags;
+use crate::row::{Flags, Row};
 use crate::settings::Settings;
 use crate::stats::Stats;
 use crate::table::{CommandId, Found, Table};
@@ -28,9 +28,6 @@ const EXPIRE_SLICE: usize = 64;
 
 /// Nanoseconds that removing expired keys may take per turn of the loop.
 const EXPIRE_BUDGET_NS: u64 = 500_000;
-
-/// How long a tick of the cron may spend on giving sparse pages back to the system.
-const COMPACT_BUDGET_NS: u64 = 500_000;
 
 /// Milliseconds between two rounds of periodic work.
 const CRON_MS: u64 = 100;
@@ -121,7 +118,35 @@ struct Prepared<'a> {
     key: Option<Key<'a>>,
 }
 
+/// A command that has run.
+struct Ran<'a> {
+    argv: Argv<'a>,
+    row: &'static Row,
+    db: usize,
+    /// When it began: Unix time in microseconds.
+    now_us: u64,
+    nanos: u64,
+    /// Bytes of its reply.
+    reply: usize,
+}
+
 impl State {
+    /// Shows a command that has run to those who want to know: monitoring clients and the command logs.
+    #[inline]
+    fn show(&mut self, links: &mut dyn Links, slot: usize, ran: &Ran<'_>, out: &mut ReplyBuf) {
+        if !self.monitors.is_empty() && monitor::shows(ran.row) {
+            let line = monitor::line(self, links, slot, ran.db, ran.now_us, ran.argv);
+            monitor::send(self, links, slot, &line, out);
+        }
+        let request = commandlog::request_bound(ran.argv);
+        if self.settings.log_thresholds.may_log(ran.nanos, request, ran.reply)
+            && !ran.row.flags.contains(Flags::SKIP_SLOWLOG)
+        {
+            commandlog::log(self, links, slot, ran.argv, ran.now_us / 1_000_000, (ran.nanos, ran.reply));
+        }
+        self.redacted.clear();
+    }
+
     /// Whether clients have to authenticate.
     pub(crate) fn auth_required(&self) -> bool {
         !self.config.text(REQUIREPASS).is_empty()
@@ -206,7 +231,8 @@ impl Engine {
             redacted: Vec::new(),
             started_us: options.now_us,
             startup_memory: 0,
-            turn: (0, options.now_us),
+            // Until the first turn begins no time passes.
+            turn: (u64::MAX, options.now_us),
             last_ns: 0,
             next_cron_ms: 0,
             next_compact_ms: 0,
@@ -446,17 +472,8 @@ impl Engine {
         state.last_ns = links.clock_ns();
         let nanos = state.last_ns.saturating_sub(began);
         state.stats.count_call(id, nanos, result.is_err(), state.settings.latency_tracking);
-        if !state.monitors.is_empty() && monitor::shows(row) {
-            let line = monitor::line(state, links, slot, db, now_us, prepared.argv);
-            monitor::send(state, links, slot, &line, out);
-        }
-        let (request, reply) = (commandlog::request_bound(prepared.argv), out.len() - pending);
-        if state.settings.log_thresholds.may_log(nanos, request, reply)
-            && !row.flags.contains(Flags::SKIP_SLOWLOG)
-        {
-            commandlog::log(state, links, slot, prepared.argv, now_us / 1_000_000, (nanos, reply));
-        }
-        state.redacted.clear();
+        let ran = Ran { argv: prepared.argv, row, db, now_us, nanos, reply: out.len() - pending };
+        state.show(links, slot, &ran, out);
         match state.clients.at(slot).close {
             None => Next::Continue,
             Some(Close::AfterReply) => Next::CloseAfterReply,
@@ -479,11 +496,11 @@ impl Engine {
         for id in self.state.pauses.end(now_ms) {
             links.resume(id);
         }
-        if now_ms >= self.state.next_cron_ms {
+        if is_due(self.state.next_cron_ms, now_ms) {
             self.state.next_cron_ms = now_ms + CRON_MS;
             self.cron(links, now_ms);
         }
-        if now_ms >= self.state.next_compact_ms {
+        if is_due(self.state.next_compact_ms, now_ms) {
             let pause = if self.keyspace.compact() { COMPACT_MS } else { CRON_MS };
             self.state.next_compact_ms = now_ms + pause;
         }
@@ -511,8 +528,6 @@ impl Engine {
 
     /// Periodic work: peaks and rates.
     fn cron(&mut self, links: &mut dyn Links, now_ms: u64) {
-        let began = links.clock_ns();
-        while self.keyspace.compact() && links.clock_ns().saturating_sub(began) < COMPACT_BUDGET_NS {}
         let memory = links.process().allocated + self.keyspace.memory().used as u64;
         let totals = links.totals();
         let state = &mut self.state;
@@ -526,6 +541,11 @@ impl Engine {
         state.stats.turns.sample(now_ms, totals.turns);
         state.stats.busy.sample(now_ms, totals.busy_us);
     }
+}
+
+/// Whether periodic work is due: its time has come, or the wall clock was set back.
+fn is_due(at_ms: u64, now_ms: u64) -> bool {
+    now_ms >= at_ms || at_ms - now_ms > CRON_MS
 }
 
 #[cfg(test)]
@@ -599,6 +619,17 @@ mod tests {
         assert_eq!(session.run_of(other, "SET k v"), "OK");
         session.run("CLIENT PAUSE 100000 ALL");
         assert_eq!(session.step_of(other, "PING"), (Next::Pause, vec![]));
+    }
+
+    #[test]
+    fn periodic_work_goes_on_before_the_first_turn_and_when_the_clock_is_set_back() {
+        let mut outside = crate::testing::Outside::at(5_000_000_000_000_000);
+        let now_us = crate::testing::START_MS * 1000;
+        let mut engine =
+            Engine::new(Options { config: Config::new(), hash_seed: (1, 2), random_seed: 3, now_us });
+        assert_eq!(engine.before_sleep(&mut outside), now_us / 1000 + CRON_MS);
+        engine.turn(5_000_000_000_000_000, now_us - 3_600_000_000);
+        assert_eq!(engine.before_sleep(&mut outside), now_us / 1000 - 3_600_000 + CRON_MS);
     }
 
     #[test]

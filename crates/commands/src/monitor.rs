@@ -62,14 +62,16 @@ pub(crate) fn line(
     line
 }
 
-/// Sends a line to the monitoring clients. `own` is the output of the running one, which may be one of them.
+/// Sends a line to the monitoring clients. `own` is the output of the running one, which may be one of them, but
+/// whose last reply is that of the command that closes it.
 #[cold]
 pub(crate) fn send(state: &mut State, links: &mut dyn Links, slot: usize, line: &str, own: &mut ReplyBuf) {
-    let running = state.clients.at(slot).id;
+    let (running, closes) = (state.clients.at(slot).id, state.clients.at(slot).close.is_some());
     for id in &state.monitors {
-        match *id == running {
-            true => own.simple(line),
-            false => links.send(*id, &mut |out| out.simple(line)),
+        if *id != running {
+            links.send(*id, &mut |out| out.simple(line));
+        } else if !closes {
+            own.simple(line);
         }
     }
 }

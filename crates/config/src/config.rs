@@ -231,7 +231,11 @@ impl Config {
         let mut seen: Vec<&[u8]> = Vec::new();
         let mut directives = Vec::new();
         for &(name, _) in pairs {
-            let shown = || String::from_utf8_lossy(name).into_owned();
+            // Errors show names up to a NUL.
+            let shown = || {
+                let visible = name.split(|byte| *byte == 0).next().unwrap_or_default();
+                String::from_utf8_lossy(visible).into_owned()
+            };
             let refused = |reason: &str| SetError::Refused { name: shown(), reason: reason.into() };
             let directive = Directive::find(name).ok_or_else(|| SetError::Unknown(shown()))?;
             let row = directive.row();

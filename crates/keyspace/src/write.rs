@@ -3,7 +3,7 @@
 use crate::entry::{Entry, Head, Payload, Repr, blob, fits};
 use crate::event::{Event, EventClass};
 use crate::key::Key;
-use crate::keyspace::{Free, Keyspace};
+use crate::keyspace::Keyspace;
 use crate::table::Place;
 use crate::value::{Blob, Item, Owned, OwnedValue, Str, Value};
 use std::sync::Arc;
@@ -142,8 +142,8 @@ impl<'k> Write<'k> {
         self.changed = true;
     }
 
-    /// Removes the key, if it exists. A large value is freed in the background in any case.
-    pub fn remove(&mut self, _free: Free) {
+    /// Removes the key, if it exists. A large value is freed in the background.
+    pub fn remove(&mut self) {
         if let Some(found) = self.found.take() {
             self.keyspace.remove_found(self.db, found);
             self.changed = true;
@@ -153,7 +153,7 @@ impl<'k> Write<'k> {
     /// Removes the key and hands out its value.
     pub fn take(&mut self) -> Option<Owned> {
         let owned = self.item()?.to_owned();
-        self.remove(Free::Lazy);
+        self.remove();
         Some(owned)
     }
 

@@ -33,7 +33,7 @@ fn remove(ks: &mut Keyspace, db: usize, key: &[u8]) -> bool {
     if !w.exists() {
         return false;
     }
-    w.remove(Free::Now);
+    w.remove();
     w.commit(&EVENT);
     true
 }

@@ -34,6 +34,11 @@ const MUCH_OUTPUT: usize = 256 * 1024;
 const MIN_ROOM: usize = 16 * 1024;
 /// Most room that a connection gets for the announced length of an argument alone.
 const MAX_CLAIM: usize = 1024 * 1024;
+/// Who has sent so much of an argument gets room for all of it: copying a buffer larger than this to a larger one would
+/// take too long.
+const PROVEN: usize = 4 * 1024 * 1024;
+/// Only beyond this it grows in steps again.
+const MAX_ROOM: usize = 1024 * 1024 * 1024;
 /// The most that is kept of a connection's own buffer once its commands are executed.
 const KEEP_INPUT: usize = 1024 * 1024;
 /// Buffers up to this size are not shrunk while their clients are active.
@@ -228,10 +233,11 @@ impl Conn {
         self.input.len() > SMALL_REST || self.parser.missing() > SHARED_INPUT / 2
     }
 
-    /// The most room to make behind the connection's input for what its argument lacks: as much again as has been
-    /// received, or [`MAX_CLAIM`]; nobody gets more memory for a length alone.
+    /// The most room to make behind the connection's input for what its argument lacks: nobody gets much memory for a
+    /// length alone.
     fn max_room(&self) -> usize {
-        self.input.len().max(MAX_CLAIM)
+        let len = self.input.len();
+        if len < PROVEN { len.max(MAX_CLAIM) } else { len.max(MAX_ROOM) }
     }
 
     /// Appends to the connection's own buffer, and makes room there for what its argument lacks if that is to be read
@@ -259,15 +265,18 @@ impl Conn {
     /// Gives back memory of the connection's own buffer: all that is free if the client is idle, and otherwise what
     /// is far more than the present argument and the time since the last call have needed.
     pub(crate) fn trim_input(&mut self, idle: Duration) {
-        let needed = self.input.len() + self.parser.missing().min(self.max_room());
+        let (len, capacity) = (self.input.len(), self.input.capacity());
+        let needed = len + self.parser.missing().min(self.max_room());
         let wanted = self.input_peak.max(needed).max(MIN_ROOM);
-        let capacity = self.input.capacity();
         if idle > IDLE {
-            self.input.shrink_to_fit();
+            // Room that was never used behind a large argument costs next to nothing; having to move the argument does.
+            if len < PROVEN {
+                self.input.shrink_to_fit();
+            }
         } else if capacity > SMALL_INPUT && wanted < capacity / 2 {
             self.input.shrink_to(wanted);
         }
-        self.input_peak = self.input.len();
+        self.input_peak = len;
     }
 }
 

@@ -461,12 +461,15 @@ pub(super) fn checked_name(name: &[u8]) -> Result<Option<Box<[u8]>>, Error> {
     }
 }
 
-/// Whether all bytes are visible ASCII.
+/// Whether all bytes, up to a NUL, are visible ASCII.
 fn is_printable(value: &[u8]) -> bool {
-    value.iter().all(u8::is_ascii_graphic)
+    value.iter().take_while(|byte| **byte != 0).all(u8::is_ascii_graphic)
 }
 
 fn unblock(cx: &mut Ctx<'_>) -> Result<(), Error> {
+    if cx.argv.len() > 4 {
+        return Err(Error::subcommand_or_arity("CLIENT", cx.arg(1)));
+    }
     match cx.argv.get(3) {
         None => {}
         Some(word) if is(word, "TIMEOUT") || is(word, "ERROR") => {}
@@ -496,6 +499,7 @@ mod tests {
             ("CLIENT GETNAME", "(nil)"),
             ("CLIENT SETNAME \"a b\"", refused),
             ("CLIENT SETNAME \"\\xff\"", refused),
+            ("CLIENT SETNAME \"a\\x00 b\"", "OK"),
             ("CLIENT SETNAME me", "OK"),
             ("CLIENT GETNAME", "\"me\""),
             ("CLIENT SETNAME \"\"", "OK"),
@@ -589,6 +593,10 @@ mod tests {
             ("CLIENT PAUSE 9223372036854775807", "(error) ERR timeout is out of range"),
             ("CLIENT PAUSE 1 foo", "(error) ERR CLIENT PAUSE mode must be WRITE or ALL"),
             ("CLIENT UNBLOCK 9 foo", "(error) ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR"),
+            (
+                "CLIENT UNBLOCK 9 ERROR more",
+                "(error) ERR unknown subcommand or wrong number of arguments for 'UNBLOCK'. Try CLIENT HELP.",
+            ),
             ("CLIENT UNBLOCK 9", "(integer) 0"),
             ("CLIENT IMPORT-SOURCE on", "(error) ERR Server is not in import mode"),
             ("CLIENT UNPAUSE", "OK"),

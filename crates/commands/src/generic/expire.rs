@@ -1,6 +1,6 @@
 //! Deadlines of keys: EXPIRE and its variants, TTL and its variants, PERSIST.
 
-use carnelian_keyspace::{Event, Free};
+use carnelian_keyspace::Event;
 
 use super::BASE;
 use crate::args::{Rest, int, is, text};
@@ -77,7 +77,7 @@ fn set_deadline(cx: &mut Ctx<'_>, base: u64, unit: i64, command: &'static str) -
                 entry.commit(&[Event::generic("expire")]);
             }
             _ => {
-                entry.remove(Free::Lazy);
+                entry.remove();
                 entry.commit(&[Event::generic("del")]);
             }
         }

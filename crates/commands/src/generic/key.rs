@@ -1,6 +1,6 @@
 //! Commands that ask for nothing but keys: whether they exist, their type, and their end.
 
-use carnelian_keyspace::{Event, Free};
+use carnelian_keyspace::Event;
 
 use super::BASE;
 use crate::context::Ctx;
@@ -24,15 +24,14 @@ pub(super) const DEL: Row = Row {
 /// Large values are freed on the background thread, so that DEL holds up nobody, as UNLINK does not.
 fn del(cx: &mut Ctx<'_>) -> Result<(), Error> {
     let mut removed = 0;
-    for i in 1..cx.argv.len() {
-        let key = cx.key(i);
+    cx.for_each_key(1, 1, cx.argv.len() - 1, |cx, _, key| {
         let mut entry = cx.keyspace.write(cx.db, key);
         if entry.exists() {
-            entry.remove(Free::Lazy);
+            entry.remove();
             entry.commit(&[Event::generic("del")]);
             removed += 1;
         }
-    }
+    });
     cx.out.integer(removed);
     Ok(())
 }
@@ -71,10 +70,9 @@ pub(super) const EXISTS: Row = Row {
 
 fn exists(cx: &mut Ctx<'_>) -> Result<(), Error> {
     let mut found = 0;
-    for i in 1..cx.argv.len() {
-        let key = cx.key(i);
+    cx.for_each_key(1, 1, cx.argv.len() - 1, |cx, _, key| {
         found += i64::from(cx.keyspace.look(cx.db, key).is_some());
-    }
+    });
     cx.out.integer(found);
     Ok(())
 }
@@ -96,10 +94,9 @@ pub(super) const TOUCH: Row = Row {
 fn touch(cx: &mut Ctx<'_>) -> Result<(), Error> {
     cx.count_reads();
     let mut found = 0;
-    for i in 1..cx.argv.len() {
-        let key = cx.key(i);
+    cx.for_each_key(1, 1, cx.argv.len() - 1, |cx, _, key| {
         found += i64::from(cx.keyspace.read(cx.db, key).is_some());
-    }
+    });
     cx.out.integer(found);
     Ok(())
 }

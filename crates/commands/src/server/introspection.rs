@@ -143,7 +143,7 @@ fn info(cx: &mut Ctx<'_>) -> Result<(), Error> {
     for name in cx.argv.iter().skip(2) {
         match cx.state.table.find_full(name) {
             Some(id) => reply_command(cx, id),
-            None => cx.out.null_array(),
+            None => cx.out.null(),
         }
     }
     Ok(())
@@ -211,14 +211,18 @@ fn getkeysandflags(cx: &mut Ctx<'_>) -> Result<(), Error> {
     Ok(())
 }
 
+const NO_KEYS: Error = Error::Text("ERR The command has no key arguments");
+
 /// The keys of a command that is the argument of another one.
 fn keys_of(cx: &Ctx<'_>, words: Argv<'_>) -> Result<Vec<keys::FoundKey>, Error> {
-    let Found::Command(id) = cx.state.table.find(&words[0], words.get(1)) else {
-        return Err(Error::Text("ERR Invalid command specified"));
+    let id = match cx.state.table.find(&words[0], words.get(1)) {
+        Found::Command(id) => id,
+        Found::Container(_) if words.len() == 1 => return Err(NO_KEYS),
+        Found::Container(_) | Found::Unknown => return Err(Error::Text("ERR Invalid command specified")),
     };
     let row = cx.state.table.command(id).row;
     if row.keys.is_empty() {
-        return Err(Error::Text("ERR The command has no key arguments"));
+        return Err(NO_KEYS);
     }
     if !row.accepts(words.len()) {
         return Err(Error::Text("ERR Invalid number of arguments specified for command"));
@@ -420,6 +424,7 @@ mod tests {
             ("COMMAND GETKEYS OBJECT ENCODING a", "1) \"a\""),
             ("COMMAND GETKEYS MSETEX 2 a 1 b 2", "1) \"a\"\n2) \"b\""),
             ("COMMAND GETKEYS MSETEX 3 a 1 b 2", "(error) ERR Invalid arguments specified for command"),
+            ("COMMAND GETKEYS OBJECT", "(error) ERR The command has no key arguments"),
             ("COMMAND GETKEYS PING a", "(error) ERR The command has no key arguments"),
             ("COMMAND GETKEYS GET", "(error) ERR Invalid number of arguments specified for command"),
             ("COMMAND GETKEYS NOSUCH a", "(error) ERR Invalid command specified"),

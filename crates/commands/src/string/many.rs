@@ -25,14 +25,12 @@ pub(super) const MGET: Row = Row {
 };
 
 fn mget(cx: &mut Ctx<'_>) -> Result<(), Error> {
-    cx.out.array(cx.argv.len() - 1);
-    for i in 1..cx.argv.len() {
-        let key = cx.key(i);
-        match cx.keyspace.read(cx.db, key).map(|item| item.value()) {
-            Some(Value::Str(string)) => reply(cx.out, string),
-            None => cx.out.null(),
-        }
-    }
+    let count = cx.argv.len() - 1;
+    cx.out.array(count);
+    cx.for_each_key(1, 1, count, |cx, _, key| match cx.keyspace.read(cx.db, key).map(|item| item.value()) {
+        Some(Value::Str(string)) => reply(cx.out, string),
+        None => cx.out.null(),
+    });
     Ok(())
 }
 
@@ -138,8 +136,8 @@ fn holds_for_all(
 
 /// Sets the pairs that begin at argument `first`.
 fn set_pairs(cx: &mut Ctx<'_>, first: usize, pairs: usize, ttl: Ttl) {
-    for i in 0..pairs {
-        let (key, value) = (cx.key(first + 2 * i), cx.arg(first + 2 * i + 1));
+    cx.for_each_key(first, 2, pairs, |cx, i, key| {
+        let value = cx.arg(i + 1);
         store(cx.keyspace.write(cx.db, key), value, ttl);
-    }
+    });
 }

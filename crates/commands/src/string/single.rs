@@ -1,6 +1,6 @@
 //! One key, one whole string: GET, SET, and their variants.
 
-use carnelian_keyspace::{Event, Free, Ttl, Write};
+use carnelian_keyspace::{Event, Ttl, Write};
 use carnelian_resp::Argv;
 
 use super::options::{Condition, Expiry, Origin, SetOptions, Time, Unit};
@@ -212,7 +212,7 @@ fn getdel(cx: &mut Ctx<'_>) -> Result<(), Error> {
     let key = cx.key(1);
     let mut entry = cx.keyspace.write(cx.db, key);
     if entry.exists() {
-        entry.remove(Free::Lazy);
+        entry.remove();
         entry.commit(&[Event::generic("del")]);
     }
     Ok(())
@@ -259,7 +259,7 @@ fn getex(cx: &mut Ctx<'_>) -> Result<(), Error> {
     let mut entry = cx.keyspace.write(cx.db, key);
     match change {
         Some(at) if at <= now => {
-            entry.remove(Free::Lazy);
+            entry.remove();
             entry.commit(&[Event::generic("del")]);
         }
         Some(at) => {
@@ -295,7 +295,7 @@ fn delifeq(cx: &mut Ctx<'_>) -> Result<(), Error> {
         None => false,
     };
     if equal {
-        entry.remove(Free::Lazy);
+        entry.remove();
         entry.commit(&[Event::generic("del")]);
     }
     cx.out.integer(equal.into());

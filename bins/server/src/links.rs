@@ -76,6 +76,7 @@ impl Links for Outside<'_> {
 
     fn totals(&mut self) -> NetTotals {
         let (net, turns) = (self.net.stats(), self.net.loop_stats());
+        let (recent_input, recent_output) = self.net.recent_peaks();
         NetTotals {
             accepted: net.connections_received,
             rejected: net.rejected_connections,
@@ -90,6 +91,8 @@ impl Links for Outside<'_> {
                 .conns()
                 .map(|c| (c.base_memory() + c.input_memory() + c.output_memory()) as u64)
                 .sum(),
+            recent_input,
+            recent_output,
             turns: turns.cycles,
             busy_us: turns.awake_ns / 1000,
             longest_turn_us: turns.max_ns / 1000,

@@ -137,6 +137,7 @@ fn limit_clients(config: &mut Config) -> anyhow::Result<()> {
 }
 
 fn serve(config: Config, config_file: Option<PathBuf>) -> anyhow::Result<()> {
+    process::start_allocator_thread();
     let mut net = Net::new(links::net_config(&config))?;
     log::info!("Running mode=standalone, port={}.", config.int(Directive::named("port")));
     net.listen()?;

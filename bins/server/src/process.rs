@@ -79,6 +79,13 @@ pub(crate) fn secrets() -> anyhow::Result<((u64, u64), u64, String)> {
     Ok(((word(0), word(8)), word(16), run_id))
 }
 
+/// Lets the general allocator give memory back to the system on a thread of its own, also while nothing is allocated.
+pub(crate) fn start_allocator_thread() {
+    if let Err(error) = tikv_jemalloc_ctl::background_thread::write(true) {
+        log::debug!("The allocator has no background thread: {error}");
+    }
+}
+
 /// Gives unused memory of the general allocator back to the system.
 pub(crate) fn purge() {
     if let Err(error) = purge_arenas() {

@@ -1,6 +1,7 @@
 //! The server's connections: the addresses it listens on, buffers, and clients that behave badly.
 //!
-//! Every expectation here holds for the real Redis, too: `SERVER_UNDER_TEST` names another binary to try them on.
+//! Every expectation here holds for the real Redis, too, except for the memory of idle clients: `SERVER_UNDER_TEST` names
+//! another binary to try them on.
 
 #![expect(clippy::disallowed_methods, reason = "tests wait, and look at the time")]
 
@@ -67,7 +68,10 @@ fn ports_and_addresses_change_or_stay() {
     let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     let taken_port = taken.local_addr().expect("it is bound").port();
     for (command, reason) in [
-        (format!("CONFIG SET port {taken_port}"), "'port') - Unable to listen on this port. Check server logs."),
+        (
+            format!("CONFIG SET port {taken_port}"),
+            "'port') - Unable to listen on this port. Check server logs.",
+        ),
         ("CONFIG SET bind 999.999.999.999".into(), "'bind') - Failed to bind to specified addresses."),
         ("CONFIG SET bind 192.0.2.1".into(), "'bind') - Failed to bind to specified addresses."),
     ] {
@@ -183,8 +187,14 @@ fn too_long_queries_are_ended() {
 fn garbage_and_half_commands_harm_nobody() {
     let server = start();
     let mut good = server.connect().expect("it listens");
-    let pieces: [&[u8]; 6] =
-        [b"", b"\x16\x03\x01\x02\x00", b"*1\r\n$-7\r\n", b"*3\r\n$3\r\nSET\r\n$1000", b"GET", b"PING\r\n*-5\r\n*1"];
+    let pieces: [&[u8]; 6] = [
+        b"",
+        b"\x16\x03\x01\x02\x00",
+        b"*1\r\n$-7\r\n",
+        b"*3\r\n$3\r\nSET\r\n$1000",
+        b"GET",
+        b"PING\r\n*-5\r\n*1",
+    ];
     for piece in pieces.into_iter().cycle().take(600) {
         let mut bad = server.connect().expect("it listens");
         bad.send_raw(piece).expect("it reads");

@@ -223,6 +223,12 @@ pub(crate) fn request_bound(argv: Argv<'_>) -> usize {
     argv.bytes() + (argv.len() + 1) * FRAMING
 }
 
+/// How long a command is as a RESP request.
+fn request_len(argv: Argv<'_>) -> usize {
+    let header = |n: usize| 1 + n.checked_ilog10().map_or(1, |log| log as usize + 1) + 2;
+    header(argv.len()) + argv.iter().map(|arg| header(arg.len()) + arg.len() + 2).sum::<usize>()
+}
+
 /// Enters a command that has run into the logs whose threshold it reaches.
 #[cold]
 pub(crate) fn log(
@@ -233,7 +239,7 @@ pub(crate) fn log(
     at: u64,
     (nanos, reply): (u64, usize),
 ) {
-    let values = [nanos / 1000, argv.to_request().len() as u64, reply as u64];
+    let values = [nanos / 1000, request_len(argv) as u64, reply as u64];
     let thresholds = state.settings.log_thresholds.0;
     for i in (0..KINDS.len()).filter(|i| values[*i] >= thresholds[*i]) {
         let client = state.clients.at(slot);

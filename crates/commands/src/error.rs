@@ -126,9 +126,9 @@ impl Error {
         Error::quoting(head, shown(sub, SHOWN), hint.as_bytes())
     }
 
-    /// A text with bytes of the client in its middle.
+    /// A text with bytes of the client, up to a NUL, in its middle.
     pub(crate) fn quoting(head: &[u8], quoted: &[u8], tail: &[u8]) -> Error {
-        Error::Bytes([head, quoted, tail].concat().into())
+        Error::Bytes([head, shown(quoted, usize::MAX), tail].concat().into())
     }
 
     /// The reply's text, without the leading `-`.

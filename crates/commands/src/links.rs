@@ -98,6 +98,10 @@ pub struct NetTotals {
     pub output_limit_closes: u64,
     /// Heap bytes of all clients' buffers.
     pub memory: u64,
+    /// Bytes of the largest input of a client over the last seconds.
+    pub recent_input: u64,
+    /// Bytes of the largest output of a client over the last seconds.
+    pub recent_output: u64,
     /// Turns of the event loop.
     pub turns: u64,
     /// Microseconds spent in them, waiting excluded.

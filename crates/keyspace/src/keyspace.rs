@@ -386,8 +386,14 @@ impl Keyspace {
             let old = std::mem::replace(&mut self.dbs[db], Db::new(self.hasher, &self.pool));
             match &mut self.snapshot {
                 Some(snapshot) if old.walk.is_some() => snapshot.detached.push(old),
-                _ if free == Free::Lazy => self.reaper.db(old),
-                _ => drop(old),
+                _ if free == Free::Lazy => {
+                    self.reaper.db(old);
+                    self.reaper.trim(&self.pool);
+                }
+                _ => {
+                    drop(old);
+                    self.pool.trim();
+                }
             }
             self.stats.dirty += removed as u64;
         }
@@ -542,9 +548,13 @@ impl Keyspace {
         (self.dbs[db].table_bytes(), self.dbs[db].table.capacity())
     }
 
-    /// Empties one sparsely used page, if there is one, by moving its entries, so that the page's memory
-    /// goes back to the system. Bounded by one page (64 KiB). Returns whether it found one.
+    /// Empties one sparsely used page, if there is one, by moving its entries, and has the memory of free
+    /// pages given back to the system, in the background. Bounded by one page (64 KiB). Returns whether it
+    /// found one. To be called periodically.
     pub fn compact(&mut self) -> bool {
+        if self.pool.wants_trim() {
+            self.reaper.trim(&self.pool);
+        }
         for _ in 0..self.dbs.len() {
             if self.dbs[self.compact_next].compact() {
                 return true;

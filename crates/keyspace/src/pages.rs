@@ -2,6 +2,9 @@
 //!
 //! A [`PagePool`] is shared by all slabs of a keyspace, also those that a background thread frees,
 //! so it is the one part of the keyspace behind a lock; it is entered once per page, not per block.
+//! Giving memory back to the system takes system calls, so a page that is given back is only marked;
+//! [`PagePool::trim`], on the background thread, releases what was not taken again in the meantime.
+//!
 //! A chunk begins with the headers of its 32 pages, so that a block's header is found by masking the
 //! block's address:
 //!
@@ -59,7 +62,11 @@ pub(crate) const NONE: u16 = u16::MAX;
 struct Chunk {
     /// Bit set: that page is free.
     free: u32,
+    /// Bit set: that page is free, but its memory was not given back to the system.
+    dirty: u32,
 }
+
+const ALL: u32 = u32::MAX;
 
 const _: () = assert!(size_of::<PageHeader>() == 64 && size_of::<Chunk>() == 64);
 
@@ -96,6 +103,8 @@ pub(crate) struct PagePool {
     /// Addresses of the chunks that have a free page, lowest first, so that high chunks drain.
     roomy: Mutex<BTreeSet<ChunkPtr>>,
     mapped: AtomicUsize,
+    /// Pages given back since the last trim.
+    given: AtomicUsize,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -107,7 +116,11 @@ unsafe impl Send for ChunkPtr {}
 
 impl PagePool {
     pub(crate) fn new() -> Self {
-        PagePool { roomy: Mutex::new(BTreeSet::new()), mapped: AtomicUsize::new(0) }
+        PagePool {
+            roomy: Mutex::new(BTreeSet::new()),
+            mapped: AtomicUsize::new(0),
+            given: AtomicUsize::new(0),
+        }
     }
 
     /// Bytes of address space taken from the system.
@@ -131,8 +144,11 @@ impl PagePool {
         // whose bit was set belongs to nobody.
         unsafe {
             let head = chunk.0.as_ptr();
-            let index = (*head).free.trailing_zeros() as usize;
+            // A page whose memory is still there costs no page faults.
+            let candidates = if (*head).dirty != 0 { (*head).dirty } else { (*head).free };
+            let index = candidates.trailing_zeros() as usize;
             (*head).free &= !(1 << index);
+            (*head).dirty &= !(1 << index);
             if (*head).free == 0 {
                 roomy.remove(&chunk);
             }
@@ -153,31 +169,63 @@ impl PagePool {
         }
     }
 
-    /// Takes a page back. Its memory goes back to the system, and so does the chunk when it was its
-    /// last page in use.
+    /// Takes a page back. Its memory goes back to the system with the next `trim`.
     ///
     /// # Safety
     /// `page` came from `take` of this pool and nothing points into it any more.
     pub(crate) unsafe fn give(&self, page: *mut PageHeader) {
         let index = (page.addr() & (CHUNK - 1)) / 64 - 1;
         let chunk = page.cast::<u8>().map_addr(|a| a & !(CHUNK - 1)).cast::<Chunk>();
-        // Before the page can be handed out again, so before its bit is set.
-        // SAFETY: the page is ours alone, and its headers lie outside of the released range.
-        unsafe { release(PageHeader::base(page), if index == 0 { HEADERS } else { 0 }) };
+        self.given.fetch_add(1, Ordering::Relaxed);
         let mut roomy = self.roomy.lock().expect("no holder of the pool's lock panics");
         // SAFETY: the chunk is mapped while one of its pages is out; the lock is held.
         unsafe {
             (*chunk).free |= 1 << index;
-            let free = (*chunk).free;
-            let ptr = ChunkPtr(NonNull::new_unchecked(chunk));
-            if free == u32::MAX {
-                roomy.remove(&ptr);
-                drop(roomy);
-                unmap_chunk(ptr.0);
+            (*chunk).dirty |= 1 << index;
+            roomy.insert(ChunkPtr(NonNull::new_unchecked(chunk)));
+        }
+    }
+
+    /// Whether pages were given back since the last trim.
+    pub(crate) fn wants_trim(&self) -> bool {
+        self.given.load(Ordering::Relaxed) > 0
+    }
+
+    /// Gives the memory of all free pages back to the system, and whole chunks if nothing is left in them.
+    /// The lock is not held during the system calls, so that others can take pages meanwhile.
+    pub(crate) fn trim(&self) {
+        self.given.store(0, Ordering::Relaxed);
+        loop {
+            let mut roomy = self.roomy.lock().expect("no holder of the pool's lock panics");
+            // SAFETY: chunks in the set are mapped; their bits belong to the lock that we hold.
+            let found = roomy.iter().rev().copied().find(|c| unsafe { (*c.0.as_ptr()).dirty != 0 });
+            let Some(chunk) = found else { return };
+            let head = chunk.0.as_ptr();
+            // Out of the set and without free pages, so that nobody takes them meanwhile.
+            roomy.remove(&chunk);
+            // SAFETY: as above.
+            let (free, dirty) = unsafe {
+                let bits = ((*head).free, (*head).dirty);
+                ((*head).free, (*head).dirty) = (0, 0);
+                bits
+            };
+            drop(roomy);
+            if free == ALL {
+                // SAFETY: none of its pages is out, and nobody else can reach it.
+                unsafe { unmap_chunk(chunk.0) };
                 self.mapped.fetch_sub(CHUNK, Ordering::Relaxed);
-            } else {
-                roomy.insert(ptr);
+                continue;
             }
+            for index in (0..PAGES).filter(|i| dirty >> i & 1 == 1) {
+                // SAFETY: the page is free and ours alone; the headers before page 0 are kept.
+                unsafe {
+                    release(head.cast::<u8>().add(index * PAGE), if index == 0 { HEADERS } else { 0 });
+                }
+            }
+            let mut roomy = self.roomy.lock().expect("no holder of the pool's lock panics");
+            // SAFETY: the lock is held. Pages given back meanwhile have set their own bits.
+            unsafe { (*head).free |= free };
+            roomy.insert(chunk);
         }
     }
 }
@@ -185,7 +233,13 @@ impl PagePool {
 impl Drop for PagePool {
     fn drop(&mut self) {
         let roomy = self.roomy.get_mut().expect("no holder of the pool's lock panics");
-        assert!(roomy.is_empty(), "every slab returned its pages before the pool went");
+        for chunk in std::mem::take(roomy) {
+            // SAFETY: slabs keep the pool alive, so there are none, and every page is back.
+            unsafe {
+                debug_assert!((*chunk.0.as_ptr()).free == ALL);
+                unmap_chunk(chunk.0);
+            }
+        }
     }
 }
 
@@ -219,7 +273,7 @@ fn map_chunk() -> NonNull<Chunk> {
     // SAFETY: advice on a mapping of ours; a system that does not take it stays with small pages.
     let _advice = unsafe { rustix::mm::madvise(start.cast(), CHUNK, rustix::mm::Advice::LinuxHugepage) };
     // SAFETY: the mapping is CHUNK bytes, aligned, writable and ours.
-    unsafe { start.cast::<Chunk>().write(Chunk { free: u32::MAX }) };
+    unsafe { start.cast::<Chunk>().write(Chunk { free: ALL, dirty: 0 }) };
     NonNull::new(start.cast()).expect("a mapping is not at address zero")
 }
 
@@ -228,7 +282,7 @@ fn map_chunk() -> NonNull<Chunk> {
     // SAFETY: the layout has a size.
     let start = unsafe { std::alloc::alloc_zeroed(chunk_layout()) }.cast::<Chunk>();
     // SAFETY: freshly allocated for it.
-    unsafe { start.write(Chunk { free: u32::MAX }) };
+    unsafe { start.write(Chunk { free: ALL, dirty: 0 }) };
     NonNull::new(start).expect("the allocator had room")
 }
 

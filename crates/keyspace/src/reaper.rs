@@ -1,6 +1,7 @@
 //! The thread that frees what would take the owner of the keyspace too long.
 
 use crate::db::Db;
+use crate::pages::PagePool;
 use crate::value::Blob;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,6 +14,8 @@ pub(crate) const LARGE: usize = 64 * 1024;
 enum Garbage {
     Db(Box<Db>),
     Blob(Blob),
+    /// Free pages, to be given back to the system.
+    Pages(Arc<PagePool>),
 }
 
 /// Hands garbage to a thread, which starts with the first piece.
@@ -38,6 +41,11 @@ impl Reaper {
         if blob.capacity() >= LARGE {
             self.send(1, Garbage::Blob(blob));
         }
+    }
+
+    /// Has the free pages of a pool given back to the system.
+    pub(crate) fn trim(&mut self, pool: &Arc<PagePool>) {
+        self.send(0, Garbage::Pages(Arc::clone(pool)));
     }
 
     /// Objects that wait to be freed, and objects freed so far.
@@ -71,6 +79,10 @@ fn spawn(counters: Arc<Counters>) -> Sender<Garbage> {
                     Garbage::Blob(blob) => {
                         drop(blob);
                         1
+                    }
+                    Garbage::Pages(pool) => {
+                        pool.trim();
+                        0
                     }
                 };
                 counters.pending.fetch_sub(objects, Ordering::Relaxed);

@@ -296,6 +296,7 @@ mod tests {
         }
         assert_eq!(slab.used(), 0);
         drop(slab);
+        pool.trim();
         assert_eq!(pool.mapped(), 0);
     }
 
@@ -308,6 +309,7 @@ mod tests {
         }
         assert!(slab.held() >= 100_000 * 56);
         drop(slab);
+        pool.trim();
         assert_eq!(pool.mapped(), 0);
     }
 

@@ -3,7 +3,7 @@
 use carnelian_keyspace::Event;
 
 use super::BASE;
-use crate::args::{Rest, int, is, text};
+use crate::args::{Rest, int, is};
 use crate::context::Ctx;
 use crate::error::Error;
 use crate::row::{Flags, KeyFlags, KeySpec, Row};
@@ -34,7 +34,7 @@ impl Conditions {
             } else if is(word, "LT") {
                 &mut conditions.earlier
             } else {
-                return Err(Error::other(format!("ERR Unsupported option {}", text(word))));
+                return Err(Error::quoting(b"ERR Unsupported option ", word, b""));
             };
             *flag = true;
         }

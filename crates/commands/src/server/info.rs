@@ -14,6 +14,7 @@ use crate::row::{Acl, Flags, Group, Row};
 
 const PORT: Directive = Directive::named("port");
 const HZ: Directive = Directive::named("hz");
+const UNIX_SOCKET: Directive = Directive::named("unixsocket");
 const MAXCLIENTS: Directive = Directive::named("maxclients");
 const MAXMEMORY: Directive = Directive::named("maxmemory");
 const MAXMEMORY_POLICY: Directive = Directive::named("maxmemory-policy");
@@ -150,13 +151,21 @@ fn server(cx: &mut Ctx<'_>, to: &mut Lines) {
     to.put("executable", &identity.executable);
     to.put("config_file", &identity.config_file);
     to.put("io_threads_active", 0);
+    let mut listeners = Vec::new();
     if config.int(PORT) != 0 {
         let addresses: String = config
             .bind()
             .iter()
             .map(|address| format!("bind={},", String::from_utf8_lossy(address)))
             .collect();
-        to.put("listener0", format_args!("name=tcp,{addresses}port={}", config.int(PORT)));
+        listeners.push(format!("name=tcp,{addresses}port={}", config.int(PORT)));
+    }
+    let unix = config.text(UNIX_SOCKET);
+    if !unix.is_empty() {
+        listeners.push(format!("name=unix,bind={}", String::from_utf8_lossy(unix)));
+    }
+    for (index, listener) in listeners.iter().enumerate() {
+        to.put(&format!("listener{index}"), listener);
     }
 }
 
@@ -164,7 +173,9 @@ fn clients(cx: &mut Ctx<'_>, to: &mut Lines) {
     to.put("connected_clients", cx.state.clients.len());
     to.put("cluster_connections", 0);
     to.put("maxclients", cx.state.config.int(MAXCLIENTS));
-    to.zeros(&["client_recent_max_input_buffer", "client_recent_max_output_buffer"]);
+    let totals = cx.links.totals();
+    to.put("client_recent_max_input_buffer", totals.recent_input);
+    to.put("client_recent_max_output_buffer", totals.recent_output);
     to.put("blocked_clients", cx.state.pauses.waiting());
     to.zeros(&["tracking_clients", "pubsub_clients", "watching_clients", "clients_in_timeout_table"]);
     to.zeros(&["total_watched_keys", "total_blocking_keys", "total_blocking_keys_on_nokey"]);

@@ -1,4 +1,4 @@
-//! The thread that frees what would take the owner of the keyspace too long.
+//! The thread that frees, and makes ready, what would take the owner of the keyspace too long.
 
 use crate::db::Db;
 use crate::pages::PagePool;
@@ -16,6 +16,8 @@ enum Garbage {
     Blob(Blob),
     /// Free pages, to be given back to the system.
     Pages(Arc<PagePool>),
+    /// Not garbage, but as slow: pages to be made ready for use.
+    Spares(Arc<PagePool>),
 }
 
 /// Hands garbage to a thread, which starts with the first piece.
@@ -48,6 +50,11 @@ impl Reaper {
         self.send(0, Garbage::Pages(Arc::clone(pool)));
     }
 
+    /// Has a pool make pages ready.
+    pub(crate) fn prepare(&mut self, pool: &Arc<PagePool>) {
+        self.send(0, Garbage::Spares(Arc::clone(pool)));
+    }
+
     /// Objects that wait to be freed, and objects freed so far.
     pub(crate) fn counts(&self) -> (u64, u64) {
         (self.counters.pending.load(Ordering::Relaxed), self.counters.freed.load(Ordering::Relaxed))
@@ -69,6 +76,7 @@ fn spawn(counters: Arc<Counters>) -> Sender<Garbage> {
     std::thread::Builder::new()
         .name("lazy-free".into())
         .spawn(move || {
+            yield_to_others();
             for garbage in receiver {
                 let objects = match garbage {
                     Garbage::Db(db) => {
@@ -84,6 +92,10 @@ fn spawn(counters: Arc<Counters>) -> Sender<Garbage> {
                         pool.trim();
                         0
                     }
+                    Garbage::Spares(pool) => {
+                        pool.prepare();
+                        0
+                    }
                 };
                 counters.pending.fetch_sub(objects, Ordering::Relaxed);
                 counters.freed.fetch_add(objects, Ordering::Relaxed);
@@ -91,4 +103,13 @@ fn spawn(counters: Arc<Counters>) -> Sender<Garbage> {
         })
         .expect("the system has room for one more thread");
     sender
+}
+
+/// Lets the owner of the keyspace go first if both share a core.
+fn yield_to_others() {
+    #[cfg(target_os = "linux")]
+    {
+        // Priorities are per thread there. Without the permission the thread is as important as others.
+        let _priority = rustix::process::setpriority_process(Some(rustix::thread::gettid()), 10);
+    }
 }

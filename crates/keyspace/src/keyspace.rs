@@ -275,9 +275,6 @@ impl Keyspace {
         payload: Payload<'_>,
         head: Head,
     ) -> (Entry, Place) {
-        if self.pool.wants_spares() {
-            self.reaper.prepare(&self.pool);
-        }
         self.dbs[db].insert(key, payload, head)
     }
 

@@ -5,12 +5,6 @@
 //! Giving memory back to the system takes system calls, so a page that is given back is only marked;
 //! [`PagePool::trim`], on the background thread, releases what was not taken again in the meantime.
 //!
-//!
-//! Look-ups are random accesses, and most of their cost is walking page tables, so chunks are huge pages
-//! where the system allows. The first touch of a huge page takes the system milliseconds, so that too is
-//! done on the background thread, ahead of demand: [`PagePool::prepare`]. When demand is faster, a chunk of
-//! small pages is taken, and nobody waits. Nothing here is ever forked, so huge pages have no price.
-//!
 //! A chunk begins with the headers of its 32 pages, so that a block's header is found by masking the
 //! block's address:
 //!
@@ -26,7 +20,7 @@
 
 use std::collections::BTreeSet;
 use std::ptr::{self, NonNull};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
 /// Bytes of a page, and its alignment.
@@ -106,28 +100,12 @@ impl PageHeader {
 
 /// Hands out pages and takes them back; gives memory back to the system.
 pub(crate) struct PagePool {
-    chunks: Mutex<Chunks>,
+    /// Chunks that have a free page, lowest first, so that high chunks drain.
+    roomy: Mutex<BTreeSet<ChunkPtr>>,
     mapped: AtomicUsize,
     /// Pages given back since the last trim.
     given: AtomicUsize,
-    /// Chunks put to use since the last tick.
-    used: AtomicUsize,
-    /// Whether spares are to be prepared.
-    wants_spares: AtomicBool,
 }
-
-#[derive(Default)]
-struct Chunks {
-    /// Chunks that have a free page, lowest first, so that high chunks drain.
-    roomy: BTreeSet<ChunkPtr>,
-    /// Chunks whose memory is in place, for the next demand.
-    spares: Vec<ChunkPtr>,
-}
-
-/// Spares kept while chunks are put to use.
-const SPARES: usize = 2;
-/// A pool smaller than this many bytes has no spares, so that a small server stays small.
-const SMALL: usize = 4 * CHUNK;
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct ChunkPtr(NonNull<Chunk>);
@@ -138,13 +116,7 @@ unsafe impl Send for ChunkPtr {}
 
 impl PagePool {
     pub(crate) fn new() -> Self {
-        PagePool {
-            chunks: Mutex::default(),
-            mapped: AtomicUsize::new(0),
-            given: AtomicUsize::new(0),
-            used: AtomicUsize::new(0),
-            wants_spares: AtomicBool::new(false),
-        }
+        PagePool { roomy: Mutex::default(), mapped: AtomicUsize::new(0), given: AtomicUsize::new(0) }
     }
 
     /// Bytes of address space taken from the system.
@@ -152,20 +124,18 @@ impl PagePool {
         self.mapped.load(Ordering::Relaxed)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Chunks> {
-        self.chunks.lock().expect("no holder of the pool's lock panics")
+    fn lock(&self) -> MutexGuard<'_, BTreeSet<ChunkPtr>> {
+        self.roomy.lock().expect("no holder of the pool's lock panics")
     }
 
     /// A page for blocks of `block` units, empty.
     pub(crate) fn take(&self, block: u16) -> *mut PageHeader {
-        let mut chunks = self.lock();
-        let Chunks { roomy, spares } = &mut *chunks;
+        let mut roomy = self.lock();
         let chunk = match roomy.first() {
             Some(c) => *c,
             None => {
-                let c = spares.pop().unwrap_or_else(|| self.map(false));
-                self.used.fetch_add(1, Ordering::Relaxed);
-                self.wants_spares.store(self.mapped() >= SMALL, Ordering::Relaxed);
+                let c = ChunkPtr(map_chunk());
+                self.mapped.fetch_add(CHUNK, Ordering::Relaxed);
                 roomy.insert(c);
                 c
             }
@@ -199,11 +169,6 @@ impl PagePool {
         }
     }
 
-    fn map(&self, prepared: bool) -> ChunkPtr {
-        self.mapped.fetch_add(CHUNK, Ordering::Relaxed);
-        ChunkPtr(map_chunk(prepared))
-    }
-
     fn unmap(&self, chunk: ChunkPtr) {
         // SAFETY: callers have taken the chunk out of reach of everybody else, with all of its pages free.
         unsafe {
@@ -211,20 +176,6 @@ impl PagePool {
             unmap_chunk(chunk.0);
         }
         self.mapped.fetch_sub(CHUNK, Ordering::Relaxed);
-    }
-
-    /// Whether [`PagePool::prepare`] should be called; says so once.
-    #[inline]
-    pub(crate) fn wants_spares(&self) -> bool {
-        self.wants_spares.load(Ordering::Relaxed) && self.wants_spares.swap(false, Ordering::Relaxed)
-    }
-
-    /// Maps chunks for the next demand and has the system put their memory in place.
-    pub(crate) fn prepare(&self) {
-        while self.lock().spares.len() < SPARES {
-            let chunk = self.map(true);
-            self.lock().spares.push(chunk);
-        }
     }
 
     /// Takes a page back. Its memory goes back to the system with the next `trim`.
@@ -235,56 +186,52 @@ impl PagePool {
         let index = (page.addr() & (CHUNK - 1)) / 64 - 1;
         let chunk = page.cast::<u8>().map_addr(|a| a & !(CHUNK - 1)).cast::<Chunk>();
         self.given.fetch_add(1, Ordering::Relaxed);
-        let mut chunks = self.lock();
+        let mut roomy = self.lock();
         // SAFETY: the chunk is mapped while one of its pages is out; the lock is held.
         unsafe {
             (*chunk).free |= 1 << index;
             (*chunk).dirty |= 1 << index;
-            chunks.roomy.insert(ChunkPtr(NonNull::new_unchecked(chunk)));
+            roomy.insert(ChunkPtr(NonNull::new_unchecked(chunk)));
         }
     }
 
-    /// Called periodically; whether [`PagePool::trim`] has something to do: pages were given back, or spares
-    /// are left over from a demand that has ended.
+    /// Whether pages were given back since the last trim.
     pub(crate) fn wants_trim(&self) -> bool {
-        let idle = self.used.swap(0, Ordering::Relaxed) == 0;
-        self.given.load(Ordering::Relaxed) > 0 || (idle && !self.lock().spares.is_empty())
+        self.given.load(Ordering::Relaxed) > 0
     }
 
-    /// Gives the memory of all free pages and spares back to the system, and whole chunks if nothing is left
-    /// in them. The lock is not held during the system calls, so that others can take pages meanwhile.
+    /// Gives the memory of all free pages back to the system, and whole chunks if nothing is left in them.
+    /// The lock is not held during the system calls, so that others can take pages meanwhile.
     pub(crate) fn trim(&self) {
         self.given.store(0, Ordering::Relaxed);
-        let spares = std::mem::take(&mut self.lock().spares);
-        spares.into_iter().for_each(|chunk| self.unmap(chunk));
         loop {
-            let mut chunks = self.lock();
+            let mut roomy = self.lock();
             // SAFETY: chunks in the set are mapped; their bits belong to the lock that we hold.
-            let found = chunks.roomy.iter().rev().copied().find(|c| unsafe { (*c.0.as_ptr()).dirty != 0 });
+            let found = roomy.iter().rev().copied().find(|c| unsafe { (*c.0.as_ptr()).dirty != 0 });
             let Some(chunk) = found else { return };
             let head = chunk.0.as_ptr();
             // Out of the set and without free pages, so that nobody takes them meanwhile.
-            chunks.roomy.remove(&chunk);
+            roomy.remove(&chunk);
             // SAFETY: as above.
             let (free, dirty) = unsafe { ((*head).free, (*head).dirty) };
             if free == ALL {
-                drop(chunks);
+                drop(roomy);
                 self.unmap(chunk);
                 continue;
             }
             // SAFETY: as above.
             unsafe { ((*head).free, (*head).dirty) = (0, 0) };
-            drop(chunks);
+            drop(roomy);
             for index in (0..PAGES).filter(|i| dirty >> i & 1 == 1) {
                 // SAFETY: the page is free and ours alone; the headers before page 0 are kept.
                 unsafe {
                     release(head.cast::<u8>().add(index * PAGE), if index == 0 { HEADERS } else { 0 });
                 }
             }
-            let mut chunks = self.lock();
+            let mut roomy = self.lock();
             // SAFETY: the lock is held. Pages given back meanwhile have set their own bits.
             unsafe { (*head).free |= free };
-            chunks.roomy.insert(chunk);
+            roomy.insert(chunk);
         }
     }
 }
@@ -292,14 +239,15 @@ impl PagePool {
 impl Drop for PagePool {
     fn drop(&mut self) {
         // Slabs keep the pool alive, so there are none, and every page is back.
-        let Chunks { roomy, spares } = std::mem::take(&mut *self.lock());
-        roomy.into_iter().chain(spares).for_each(|chunk| self.unmap(chunk));
+        let roomy = std::mem::take(&mut *self.lock());
+        roomy.into_iter().for_each(|chunk| self.unmap(chunk));
     }
 }
 
-/// A chunk of free pages; `prepared` says whether its memory is in place already or comes on demand.
+/// A chunk of free pages, whose memory comes on demand, small page by small page. Huge pages would make look-ups a little
+/// cheaper, but the first touch of one takes the system milliseconds, and on one core nobody can do that for the loop.
 #[cfg(not(miri))]
-fn map_chunk(prepared: bool) -> NonNull<Chunk> {
+fn map_chunk() -> NonNull<Chunk> {
     use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous, munmap};
     let map = |len: usize| {
         // SAFETY: a new private anonymous mapping at an address that the kernel chooses.
@@ -322,29 +270,13 @@ fn map_chunk(prepared: bool) -> NonNull<Chunk> {
             let _unmapped = munmap(start.add(CHUNK).cast(), CHUNK - skip);
         }
     }
-    if prepared {
-        populate(start);
-    }
     // SAFETY: the mapping is CHUNK bytes, aligned, writable and ours.
     unsafe { start.cast::<Chunk>().write(Chunk { free: ALL, dirty: 0 }) };
     NonNull::new(start.cast()).expect("a mapping is not at address zero")
 }
 
-/// Puts the memory of a new mapping in place, as one huge page if the system has one, by writing to it: unlike
-/// the system calls for it, that does not lock other threads out of the address space.
-#[cfg(not(miri))]
-fn populate(start: *mut u8) {
-    #[cfg(target_os = "linux")]
-    // SAFETY: the mapping is ours and CHUNK bytes long. Advice that is not taken leaves small pages.
-    let _advice = unsafe { rustix::mm::madvise(start.cast(), CHUNK, rustix::mm::Advice::LinuxHugepage) };
-    for page in (0..CHUNK).step_by(4096) {
-        // SAFETY: within the mapping, which is all zeros and nobody else's yet.
-        unsafe { start.add(page).write_volatile(0) };
-    }
-}
-
 #[cfg(miri)]
-fn map_chunk(_prepared: bool) -> NonNull<Chunk> {
+fn map_chunk() -> NonNull<Chunk> {
     // SAFETY: the layout has a size.
     let start = unsafe { std::alloc::alloc_zeroed(chunk_layout()) }.cast::<Chunk>();
     // SAFETY: freshly allocated for it.

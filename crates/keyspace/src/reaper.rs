@@ -1,4 +1,4 @@
-//! The thread that frees, and makes ready, what would take the owner of the keyspace too long.
+//! The thread that frees what would take the owner of the keyspace too long.
 
 use crate::db::Db;
 use crate::pages::PagePool;
@@ -16,8 +16,6 @@ enum Garbage {
     Blob(Blob),
     /// Free pages, to be given back to the system.
     Pages(Arc<PagePool>),
-    /// Not garbage, but as slow: pages to be made ready for use.
-    Spares(Arc<PagePool>),
 }
 
 /// Hands garbage to a thread, which starts with the first piece.
@@ -48,11 +46,6 @@ impl Reaper {
     /// Has the free pages of a pool given back to the system.
     pub(crate) fn trim(&mut self, pool: &Arc<PagePool>) {
         self.send(0, Garbage::Pages(Arc::clone(pool)));
-    }
-
-    /// Has a pool make pages ready.
-    pub(crate) fn prepare(&mut self, pool: &Arc<PagePool>) {
-        self.send(0, Garbage::Spares(Arc::clone(pool)));
     }
 
     /// Objects that wait to be freed, and objects freed so far.
@@ -90,10 +83,6 @@ fn spawn(counters: Arc<Counters>) -> Sender<Garbage> {
                     }
                     Garbage::Pages(pool) => {
                         pool.trim();
-                        0
-                    }
-                    Garbage::Spares(pool) => {
-                        pool.prepare();
                         0
                     }
                 };

@@ -6,10 +6,13 @@ use crate::value::Blob;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, channel};
+use std::time::Duration;
 
 /// Blobs of at least this many bytes are freed in the background: giving them back to the system takes
 /// longer than handing them over.
 pub(crate) const LARGE: usize = 64 * 1024;
+/// Pause between two chunks that are given back to the system: 1 GB takes 0.1 s more.
+const BETWEEN_CHUNKS: Duration = Duration::from_micros(200);
 
 enum Garbage {
     Db(Box<Db>),
@@ -82,7 +85,11 @@ fn spawn(counters: Arc<Counters>) -> Sender<Garbage> {
                         1
                     }
                     Garbage::Pages(pool) => {
-                        pool.trim();
+                        while pool.trim_chunk() {
+                            // The system holds a lock over the address space meanwhile, for which page faults
+                            // of the owner wait: never in one go.
+                            std::thread::sleep(BETWEEN_CHUNKS);
+                        }
                         0
                     }
                 };

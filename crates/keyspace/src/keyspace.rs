@@ -450,6 +450,12 @@ impl Keyspace {
         }
     }
 
+    /// Whether something was recorded that was not handed out.
+    #[inline]
+    pub fn has_changes(&self) -> bool {
+        self.recorded.as_ref().is_some_and(|recorded| !recorded.is_empty())
+    }
+
     /// Hands out what was recorded since the last call, in order.
     pub fn drain_changes(&mut self, visit: &mut dyn FnMut(Change<'_>)) {
         for change in self.recorded.iter_mut().flat_map(std::mem::take) {

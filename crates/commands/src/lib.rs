@@ -10,6 +10,7 @@
 //! The crate sees no socket, no file and no thread.
 
 mod args;
+mod bitmap;
 mod client;
 mod commandlog;
 mod connection;

@@ -86,7 +86,7 @@ fn share(blob: &Blob) -> Bytes {
 }
 
 /// The largest string and the largest argument, in bytes.
-fn max_len(cx: &Ctx<'_>) -> u64 {
+pub(crate) fn max_len(cx: &Ctx<'_>) -> u64 {
     const MAX_BULK: Directive = Directive::named("proto-max-bulk-len");
     cx.state.config.size(MAX_BULK)
 }

@@ -7,12 +7,12 @@ mod count;
 mod field;
 mod operation;
 
-use carnelian_keyspace::{Item, Str, Value};
 use carnelian_resp::number;
 
 use crate::context::Ctx;
 use crate::error::Error;
 use crate::row::{Acl, Group, Row};
+use crate::string::{max_len, string};
 
 pub(crate) static ROWS: &[Row] = &[
     count::BITCOUNT,
@@ -29,16 +29,9 @@ const BASE: Row = Row { group: Group::Bitmap, acl: Acl::BITMAP, ..Row::EMPTY };
 
 const BAD_OFFSET: Error = Error::Text("ERR bit offset is not an integer or out of range");
 
-/// The string that an item holds, or the error for another type.
-fn string<'a>(item: &Item<'a>) -> Result<Str<'a>, Error> {
-    match item.value() {
-        Value::Str(string) => Ok(string),
-    }
-}
-
 /// The offset of a bit. Its byte must be one that a string may have.
 fn offset(cx: &Ctx<'_>, text: &[u8]) -> Result<u64, Error> {
-    check_offset(number::parse_i64(text).ok_or(BAD_OFFSET)?, max_bytes(cx))
+    check_offset(number::parse_i64(text).ok_or(BAD_OFFSET)?, max_len(cx))
 }
 
 fn check_offset(offset: i64, max_bytes: u64) -> Result<u64, Error> {
@@ -46,9 +39,4 @@ fn check_offset(offset: i64, max_bytes: u64) -> Result<u64, Error> {
         Ok(offset) if offset / 8 < max_bytes => Ok(offset),
         _ => Err(BAD_OFFSET),
     }
-}
-
-/// The longest string, in bytes.
-fn max_bytes(cx: &Ctx<'_>) -> u64 {
-    crate::string::max_len(cx)
 }

@@ -49,7 +49,7 @@ const BASE: Row = Row { group: Group::String, acl: Acl::STRING, ..Row::EMPTY };
 
 /// The string that an item holds, or the error for another type.
 #[inline]
-fn string<'a>(item: &Item<'a>) -> Result<Str<'a>, Error> {
+pub(crate) fn string<'a>(item: &Item<'a>) -> Result<Str<'a>, Error> {
     match item.value() {
         Value::Str(string) => Ok(string),
         _ => Err(Error::WrongType),

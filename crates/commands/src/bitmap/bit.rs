@@ -34,10 +34,14 @@ fn setbit(cx: &mut Ctx<'_>) -> Result<(), Error> {
         Some(item) => (string(&item)?.with_bytes(|b| bits::get(b, offset)), item.encoding() == Encoding::Raw),
         None => (None, false),
     };
-    // A bit that stays as it is changes no more than how the string is stored.
-    if old != Some(on) || !is_raw {
-        entry.edit_bytes(offset as usize / 8 + 1, |bytes| bits::set(bytes, offset, on));
+    let edit = |bytes: &mut [u8]| bits::set(bytes, offset, on);
+    if old != Some(on) {
+        entry.edit_bytes(offset as usize / 8 + 1, edit);
         entry.commit(&[Event::string("setbit")]);
+    } else if !is_raw {
+        // Also a bit that stays as it is decides how the string is stored.
+        entry.edit_bytes(0, edit);
+        entry.unchanged();
     }
     cx.out.integer(old.unwrap_or(false).into());
     Ok(())

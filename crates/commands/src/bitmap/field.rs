@@ -3,7 +3,7 @@
 use carnelian_keyspace::{Event, Str};
 use carnelian_resp::{ReplyBuf, number};
 
-use super::{BAD_OFFSET, BASE, bits, check_offset, max_bytes, string};
+use super::{BAD_OFFSET, BASE, bits, check_offset, max_len, string};
 use crate::args::{Rest, is};
 use crate::context::Ctx;
 use crate::error::Error;
@@ -93,7 +93,7 @@ struct Operations<'a> {
 
 impl<'a> Operations<'a> {
     fn of(cx: &Ctx<'a>) -> Operations<'a> {
-        Operations { rest: Rest::new(cx.argv, 2), overflow: Overflow::Wrap, max_bytes: max_bytes(cx) }
+        Operations { rest: Rest::new(cx.argv, 2), overflow: Overflow::Wrap, max_bytes: max_len(cx) }
     }
 
     fn next(&mut self) -> Result<Option<Operation>, Error> {
@@ -214,10 +214,13 @@ fn change(cx: &mut Ctx<'_>, operations: Operations<'_>, count: usize, len: usize
         });
         changes
     });
-    // A longer string is a change, also where what is written equals the zeros it grew by.
-    let changes = if len > old_len { writes } else { changes };
-    let events: &[Event] = if changes > 0 { &[Event::string("setbit")] } else { &[] };
-    entry.commit(events);
+    // A longer string is a change, also where what is written equals the zeros it grew by, or all writes failed.
+    match (len > old_len, writes, changes) {
+        (true, 0, _) => entry.commit(&[]),
+        (true, writes, _) => entry.commit_many(&[Event::string("setbit")], writes),
+        (false, _, 0) => entry.unchanged(),
+        (false, _, changes) => entry.commit_many(&[Event::string("setbit")], changes),
+    }
     Ok(())
 }
 

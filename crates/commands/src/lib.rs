@@ -11,6 +11,7 @@
 
 mod args;
 mod blocking;
+mod bitmap;
 mod client;
 mod commandlog;
 mod connection;

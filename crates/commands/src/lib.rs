@@ -10,8 +10,8 @@
 //! The crate sees no socket, no file and no thread.
 
 mod args;
-mod blocking;
 mod bitmap;
+mod blocking;
 mod client;
 mod commandlog;
 mod connection;

@@ -18,6 +18,7 @@ static FAMILIES: &[&[Row]] = &[
     crate::server::lolwut::ROWS,
     crate::server::memory::ROWS,
     crate::string::ROWS,
+    crate::transaction::ROWS,
 ];
 
 /// Index of a command or subcommand in the [`Table`].

@@ -312,11 +312,22 @@ impl State {
         }
     }
 
-    /// A command of a transaction was refused: EXEC is going to be refused too.
-    fn fail_transaction(&mut self, slot: usize) {
-        if let Some(transaction) = &mut self.clients.at(slot).transaction {
+    /// A command was refused: if that is part of a transaction, EXEC is going to be refused too. If it is EXEC itself,
+    /// that was the end of the transaction, and the error says so.
+    fn fail_transaction(&mut self, slot: usize, found: Found, error: Error) -> Error {
+        let client = self.clients.at(slot);
+        if let Found::Command(id) = found
+            && transaction::is_exec(self.table.command(id).row)
+        {
+            client.transaction = None;
+            client.flags -= ClientFlags::SPOILED;
+            self.watches.forget(slot as u32, &std::mem::take(&mut client.watched));
+            return Error::aborted(&error);
+        }
+        if let Some(transaction) = &mut client.transaction {
             transaction.fail();
         }
+        error
     }
 
     /// Tells those who wait for keys or watch them which ones have changed.
@@ -560,7 +571,7 @@ impl Engine {
             }
             Ok(id) => self.run(links, slot, id, prepared, out),
             Err(error) => {
-                self.state.fail_transaction(slot);
+                let error = self.state.fail_transaction(slot, prepared.found, error);
                 self.refuse(prepared, &error, out)
             }
         };

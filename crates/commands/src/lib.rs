@@ -29,6 +29,7 @@ mod monitor;
 mod pause;
 mod row;
 mod server;
+mod set;
 mod settings;
 mod stats;
 mod string;

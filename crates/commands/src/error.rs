@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use carnelian_keyspace::WrongKind;
 use carnelian_resp::Argv;
 use thiserror::Error;
 
@@ -90,6 +91,12 @@ pub enum Error {
     /// A text that occurs in one command only.
     #[error("{0}")]
     Text(&'static str),
+}
+
+impl From<WrongKind> for Error {
+    fn from(_: WrongKind) -> Error {
+        Error::WrongType
+    }
 }
 
 impl Error {

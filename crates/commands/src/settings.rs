@@ -1,7 +1,7 @@
 //! Directives that the engine acts on, in the form the hot path needs. Knows not where they come from.
 
 use carnelian_config::{Config, Directive};
-use carnelian_keyspace::{AccessPolicy, Keyspace};
+use carnelian_keyspace::{AccessPolicy, Keyspace, Limits};
 
 use crate::commandlog::Thresholds;
 
@@ -9,6 +9,16 @@ const LATENCY_TRACKING: Directive = Directive::named("latency-tracking");
 const MAXMEMORY_POLICY: Directive = Directive::named("maxmemory-policy");
 const LFU_LOG_FACTOR: Directive = Directive::named("lfu-log-factor");
 const LFU_DECAY_TIME: Directive = Directive::named("lfu-decay-time");
+const LIST_MAX_LISTPACK_SIZE: Directive = Directive::named("list-max-listpack-size");
+const HASH_MAX_LISTPACK_ENTRIES: Directive = Directive::named("hash-max-listpack-entries");
+const HASH_MAX_LISTPACK_VALUE: Directive = Directive::named("hash-max-listpack-value");
+const SET_MAX_INTSET_ENTRIES: Directive = Directive::named("set-max-intset-entries");
+const SET_MAX_LISTPACK_ENTRIES: Directive = Directive::named("set-max-listpack-entries");
+const SET_MAX_LISTPACK_VALUE: Directive = Directive::named("set-max-listpack-value");
+const ZSET_MAX_LISTPACK_ENTRIES: Directive = Directive::named("zset-max-listpack-entries");
+const ZSET_MAX_LISTPACK_VALUE: Directive = Directive::named("zset-max-listpack-value");
+const STREAM_NODE_MAX_BYTES: Directive = Directive::named("stream-node-max-bytes");
+const STREAM_NODE_MAX_ENTRIES: Directive = Directive::named("stream-node-max-entries");
 
 /// Values derived from the configuration.
 pub(crate) struct Settings {
@@ -17,6 +27,24 @@ pub(crate) struct Settings {
     /// From which values on commands enter the command logs.
     pub(crate) log_thresholds: Thresholds,
     access: AccessPolicy,
+    limits: Limits,
+}
+
+/// Up to which sizes collections stay packed.
+fn limits(config: &Config) -> Limits {
+    let size = |directive| usize::try_from(config.size(directive)).unwrap_or(usize::MAX);
+    Limits {
+        list_max_listpack_size: config.int(LIST_MAX_LISTPACK_SIZE),
+        hash_max_listpack_entries: size(HASH_MAX_LISTPACK_ENTRIES),
+        hash_max_listpack_value: size(HASH_MAX_LISTPACK_VALUE),
+        set_max_intset_entries: size(SET_MAX_INTSET_ENTRIES),
+        set_max_listpack_entries: size(SET_MAX_LISTPACK_ENTRIES),
+        set_max_listpack_value: size(SET_MAX_LISTPACK_VALUE),
+        zset_max_listpack_entries: size(ZSET_MAX_LISTPACK_ENTRIES),
+        zset_max_listpack_value: size(ZSET_MAX_LISTPACK_VALUE),
+        stream_node_max_bytes: size(STREAM_NODE_MAX_BYTES),
+        stream_node_max_entries: size(STREAM_NODE_MAX_ENTRIES),
+    }
 }
 
 impl Settings {
@@ -32,6 +60,7 @@ impl Settings {
                 },
                 false => AccessPolicy::Recency,
             },
+            limits: limits(config),
         }
     }
 
@@ -44,5 +73,6 @@ impl Settings {
     /// Tells the keyspace what concerns it.
     pub(crate) fn apply_to(&self, keyspace: &mut Keyspace) {
         keyspace.set_access_policy(self.access);
+        keyspace.set_limits(self.limits);
     }
 }

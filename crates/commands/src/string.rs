@@ -52,6 +52,7 @@ const BASE: Row = Row { group: Group::String, acl: Acl::STRING, ..Row::EMPTY };
 fn string<'a>(item: &Item<'a>) -> Result<Str<'a>, Error> {
     match item.value() {
         Value::Str(string) => Ok(string),
+        _ => Err(Error::WrongType),
     }
 }
 

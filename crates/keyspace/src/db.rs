@@ -1,12 +1,11 @@
 //! One numbered database: its table, the slabs that hold its entries, and what it counts.
 
-use crate::entry::{Entries, Entry, Head, MAX_INLINE, Payload};
+use crate::entry::{Entries, Entry, Head, MAX_INLINE, Outline, Payload};
 use crate::hash::Hasher;
 use crate::key::Key;
 use crate::pages::{PAGE, PagePool, UNIT};
-use crate::slab::Slab;
+use crate::slab::{Bin, Slab};
 use crate::table::{Place, Table};
-use crate::value::Blob;
 use std::sync::Arc;
 
 /// A database. Entries and the table's segments have slabs of their own, so that the whole goes away
@@ -87,8 +86,8 @@ impl Db {
         (entry, self.table.insert(&mut self.blocks, key.hash, entry.block()))
     }
 
-    /// Gives an entry a new value and head, in place if the block allows. Returns the entry and the old
-    /// blob, if there was one.
+    /// Gives an entry a new value and head, in place if the block allows. Returns the entry and what the old
+    /// value had outside of it.
     #[inline]
     pub(crate) fn rewrite(
         &mut self,
@@ -96,13 +95,11 @@ impl Db {
         (entry, place): (Entry, Place),
         payload: Payload<'_>,
         head: Head,
-    ) -> (Entry, Option<Blob>) {
+    ) -> (Entry, Option<Outline>) {
         self.discount(entry);
         let (new, old) = match entry.overwrite(payload, head) {
             Ok(old) => {
-                if let Some(at) = head.deadline {
-                    self.table.note_deadline(&mut self.blocks, place, at);
-                }
+                self.note_due((entry, place));
                 (entry, old)
             }
             Err(payload) => {
@@ -136,34 +133,51 @@ impl Db {
         new
     }
 
-    /// Removes an entry and hands out its blob, if it has one.
-    pub(crate) fn remove(&mut self, (entry, place): (Entry, Place)) -> Option<Blob> {
+    /// Removes an entry and hands out what it held outside of its block.
+    pub(crate) fn remove(&mut self, (entry, place): (Entry, Place)) -> Option<Outline> {
         self.discount(entry);
         self.table.remove(&mut self.blocks, place);
         entry.free(&mut self.entries)
     }
 
-    /// Removes about `max` entries that are due at `now`. Before an entry is freed, `gone` sees it.
+    /// Tells the table when something is to be done about an entry, after it may have come earlier.
+    #[inline]
+    pub(crate) fn note_due(&mut self, (entry, place): (Entry, Place)) {
+        let due = entry.due();
+        if due != u64::MAX {
+            self.table.note_deadline(&mut self.blocks, place, due);
+        }
+    }
+
+    /// Removes about `max` entries that are due at `now`. Before an entry is freed, `gone` sees it; `reap` gets what
+    /// it held outside of its block. Entries that stay, since only fields of theirs are due, are named to `fields`:
+    /// their fields have to be removed and the rest noted again (`note_due`).
     #[allow(unsafe_code)]
     pub(crate) fn remove_due(
         &mut self,
         now: u64,
         max: usize,
         gone: &mut dyn FnMut(Entry, u64, Option<Walk>),
-        reap: &mut dyn FnMut(Blob),
+        reap: &mut dyn FnMut(Outline),
+        fields: &mut dyn FnMut(Entry),
     ) -> usize {
         let (entries, walk) = (&mut self.entries, self.walk);
         let (volatile, sum, outline) = (&mut self.volatile, &mut self.deadline_sum, &mut self.outline);
-        self.table.remove_due(&mut self.blocks, now, max, &mut |block, deadline| {
+        self.table.remove_due(&mut self.blocks, now, max, &mut |block, _| {
             // SAFETY: the table hands out live entries, which are freed here, once.
             let entry = unsafe { Entry::from_block(block) };
+            let Some(deadline) = entry.deadline().filter(|at| *at <= now) else {
+                fields(entry);
+                return false;
+            };
             gone(entry, deadline, walk);
             *volatile -= 1;
             *sum -= u128::from(deadline);
             *outline -= usize::from(entry.is_outline());
-            if let Some(blob) = entry.free(entries) {
-                reap(blob);
+            if let Some(outside) = entry.free(entries) {
+                reap(outside);
             }
+            true
         })
     }
 
@@ -242,11 +256,27 @@ fn is_sparse(slab: &Slab) -> bool {
     slab.held() - slab.used() > slab.used() / 32 + 4 * PAGE
 }
 
+impl Db {
+    /// Frees everything; the blocks of collections go into the bin.
+    pub(crate) fn dismantle(mut self, bin: &mut Bin<'_>) {
+        self.drop_outlines(bin);
+    }
+
+    fn drop_outlines(&mut self, bin: &mut Bin<'_>) {
+        if std::mem::take(&mut self.outline) > 0 {
+            self.for_each(&mut |entry| match entry.drop_block() {
+                Some(Outline::Object(object)) => object.free(bin),
+                Some(Outline::Blob(blob)) => drop(blob),
+                None => {}
+            });
+        }
+    }
+}
+
 impl Drop for Db {
     fn drop(&mut self) {
-        if self.outline > 0 {
-            self.for_each(&mut |entry| entry.drop_outline());
-        }
+        // Unless the database was dismantled, the slab of the members goes away too.
+        self.drop_outlines(&mut Bin::Whole);
         self.table.clear(&mut self.blocks);
     }
 }

@@ -9,7 +9,9 @@
 //! ..     the value, as Repr says:
 //!        Int8..Int64      1, 2, 4 or 8 bytes, two's complement
 //!        Short, ShortRaw  length (u8; 255: a u16 follows) and the bytes
+//!        Packed...        as Short: the bytes of a small collection
 //!        Blob             the address of an `Arc<Vec<u8>>`, 8 bytes
+//!        List...Stream    the address of a `Box<Object>`, 8 bytes
 //! ```
 //!
 //! Entries of up to [`MAX_INLINE`] bytes live in the database's slab; longer ones, which only long keys
@@ -18,7 +20,8 @@
 
 use crate::slab::{Slab, block_size};
 use crate::table::{BlockPtr, Layout};
-use crate::value::{Blob, Str, Value};
+use crate::types::{self, Object, Packing};
+use crate::value::{Blob, Kind, Str, Value};
 use std::alloc;
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -41,20 +44,116 @@ pub(crate) enum Repr {
     Int64,
     Short,
     ShortRaw,
+    PackedList,
+    PackedHash,
+    PackedHashTtl,
+    PackedInts,
+    PackedSet,
+    PackedSortedSet,
     Blob,
+    List,
+    Set,
+    Hash,
+    /// A hash some fields of which have deadlines.
+    HashTtl,
+    SortedSet,
+    Stream,
 }
+
+/// All representations, at the index that the tag holds.
+const REPRS: [Repr; 32] = {
+    let mut all = [Repr::Stream; 32];
+    let known = [
+        Repr::Int8,
+        Repr::Int16,
+        Repr::Int32,
+        Repr::Int64,
+        Repr::Short,
+        Repr::ShortRaw,
+        Repr::PackedList,
+        Repr::PackedHash,
+        Repr::PackedHashTtl,
+        Repr::PackedInts,
+        Repr::PackedSet,
+        Repr::PackedSortedSet,
+        Repr::Blob,
+        Repr::List,
+        Repr::Set,
+        Repr::Hash,
+        Repr::HashTtl,
+        Repr::SortedSet,
+        Repr::Stream,
+    ];
+    let mut i = 0;
+    while i < known.len() {
+        all[known[i] as usize] = known[i];
+        i += 1;
+    }
+    all
+};
 
 impl Repr {
     #[inline(always)]
     fn from_bits(bits: u8) -> Repr {
-        match bits & REPR {
-            0 => Repr::Int8,
-            1 => Repr::Int16,
-            2 => Repr::Int32,
-            3 => Repr::Int64,
-            4 => Repr::Short,
-            5 => Repr::ShortRaw,
-            _ => Repr::Blob,
+        REPRS[(bits & REPR) as usize]
+    }
+
+    /// The type of the value.
+    #[inline]
+    pub(crate) fn kind(self) -> Kind {
+        match self {
+            Repr::PackedList | Repr::List => Kind::List,
+            Repr::PackedHash | Repr::PackedHashTtl | Repr::Hash | Repr::HashTtl => Kind::Hash,
+            Repr::PackedInts | Repr::PackedSet | Repr::Set => Kind::Set,
+            Repr::PackedSortedSet | Repr::SortedSet => Kind::SortedSet,
+            Repr::Stream => Kind::Stream,
+            _ => Kind::String,
+        }
+    }
+
+    /// Whether the value is an address of something outside of the entry.
+    #[inline(always)]
+    fn is_outline(self) -> bool {
+        self as u8 >= Repr::Blob as u8
+    }
+
+    #[inline(always)]
+    fn is_object(self) -> bool {
+        self as u8 > Repr::Blob as u8
+    }
+
+    #[inline(always)]
+    fn packing(self) -> Option<Packing> {
+        Some(match self {
+            Repr::PackedList => Packing::List,
+            Repr::PackedHash => Packing::Hash,
+            Repr::PackedHashTtl => Packing::HashTtl,
+            Repr::PackedInts => Packing::SetInts,
+            Repr::PackedSet => Packing::Set,
+            Repr::PackedSortedSet => Packing::SortedSet,
+            _ => return None,
+        })
+    }
+
+    fn of_packing(packing: Packing) -> Repr {
+        match packing {
+            Packing::List => Repr::PackedList,
+            Packing::Hash => Repr::PackedHash,
+            Packing::HashTtl => Repr::PackedHashTtl,
+            Packing::SetInts => Repr::PackedInts,
+            Packing::Set => Repr::PackedSet,
+            Packing::SortedSet => Repr::PackedSortedSet,
+        }
+    }
+
+    fn of_object(object: &Object) -> Repr {
+        match object {
+            Object::List(_) => Repr::List,
+            Object::Set(_) => Repr::Set,
+            Object::Hash(_) if object.next_deadline() != u64::MAX => Repr::HashTtl,
+            Object::Hash(_) => Repr::Hash,
+            Object::SortedSet(_) => Repr::SortedSet,
+            Object::Stream(_) => Repr::Stream,
         }
     }
 
@@ -72,12 +171,22 @@ impl Repr {
 }
 
 /// A value to be written into an entry.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) enum Payload<'a> {
     Int(i64),
     /// Bytes that fit into the entry; whether they count as `raw` although they are short.
     Short(&'a [u8], bool),
+    /// A small collection whose bytes fit into the entry.
+    Packed(Packing, &'a [u8]),
     Blob(Blob),
+    Object(Box<Object>),
+}
+
+/// What an entry held outside of its block.
+#[derive(Debug)]
+pub(crate) enum Outline {
+    Blob(Blob),
+    Object(Box<Object>),
 }
 
 impl Payload<'_> {
@@ -87,7 +196,9 @@ impl Payload<'_> {
             Payload::Int(v) => Repr::of_int(*v),
             Payload::Short(_, false) => Repr::Short,
             Payload::Short(_, true) => Repr::ShortRaw,
+            Payload::Packed(packing, _) => Repr::of_packing(*packing),
             Payload::Blob(_) => Repr::Blob,
+            Payload::Object(object) => Repr::of_object(object),
         }
     }
 
@@ -95,14 +206,14 @@ impl Payload<'_> {
     fn size(&self) -> usize {
         match self {
             Payload::Int(_) => 1 << self.repr() as u8,
-            Payload::Short(b, _) if b.len() < 255 => 1 + b.len(),
-            Payload::Short(b, _) => 3 + b.len(),
-            Payload::Blob(_) => 8,
+            Payload::Short(b, _) | Payload::Packed(_, b) if b.len() < 255 => 1 + b.len(),
+            Payload::Short(b, _) | Payload::Packed(_, b) => 3 + b.len(),
+            Payload::Blob(_) | Payload::Object(_) => 8,
         }
     }
 }
 
-/// Whether a string of `len` bytes fits into an entry beside a key of `key` bytes.
+/// Whether a value of `len` bytes fits into an entry beside a key of `key` bytes.
 #[inline]
 pub(crate) fn fits(key: usize, len: usize) -> bool {
     16 + key + 3 + len <= MAX_INLINE
@@ -124,7 +235,7 @@ impl Layout for Entries {
 
     #[inline(always)]
     unsafe fn deadline(block: BlockPtr) -> u64 {
-        Entry(block.get()).deadline().unwrap_or(u64::MAX)
+        Entry(block.get()).due()
     }
 }
 
@@ -206,6 +317,25 @@ impl Entry {
         Some(unsafe { self.byte(at).cast::<u64>().read_unaligned() })
     }
 
+    /// When something is to be done about the entry, at the earliest: the key or a field of a hash expires.
+    #[inline(always)]
+    pub(crate) fn due(self) -> u64 {
+        let key = self.deadline().unwrap_or(u64::MAX);
+        match self.repr() {
+            Repr::PackedHashTtl | Repr::HashTtl => key.min(self.field_due()),
+            _ => key,
+        }
+    }
+
+    #[cold]
+    fn field_due(self) -> u64 {
+        // SAFETY: the reference ends here.
+        match unsafe { self.packed() } {
+            Some((packing, bytes)) => types::packed_deadline(packing, bytes),
+            None => self.object().map_or(u64::MAX, |object| object.next_deadline()),
+        }
+    }
+
     /// Changes the deadline of an entry that has one.
     pub(crate) fn put_deadline(self, at: u64) {
         debug_assert!(self.tag() & DEADLINE != 0);
@@ -265,15 +395,44 @@ impl Entry {
     pub(crate) unsafe fn value<'a>(self) -> Value<'a> {
         // SAFETY: the representation says what stands behind the key; reads are unaligned.
         unsafe {
-            Value::Str(match self.repr() {
-                Repr::Short | Repr::ShortRaw => {
-                    let (at, len) = self.short();
-                    Str::Bytes(std::slice::from_raw_parts(self.byte(at), len))
-                }
-                Repr::Blob => Str::Shared(&*self.blob_ref()),
-                _ => Str::Int(self.int()),
-            })
+            match self.repr() {
+                Repr::Short | Repr::ShortRaw => Value::Str(Str::Bytes(self.short_bytes())),
+                Repr::Int8 | Repr::Int16 | Repr::Int32 | Repr::Int64 => Value::Str(Str::Int(self.int())),
+                Repr::Blob => Value::Str(Str::Shared(&*self.blob_ref())),
+                _ => self.collection(),
+            }
         }
+    }
+
+    /// # Safety
+    /// As for `value`; the entry is a collection.
+    unsafe fn collection<'a>(self) -> Value<'a> {
+        // SAFETY: as promised by the caller.
+        unsafe {
+            match self.packed() {
+                Some((packing, bytes)) => types::packed_value(packing, bytes),
+                None => (*self.object_ref()).value(),
+            }
+        }
+    }
+
+    /// # Safety
+    /// As for `value`; the value is short or packed.
+    #[inline(always)]
+    unsafe fn short_bytes<'a>(self) -> &'a [u8] {
+        let (at, len) = self.short();
+        // SAFETY: the bytes lie within the entry.
+        unsafe { std::slice::from_raw_parts(self.byte(at), len) }
+    }
+
+    /// The bytes of a packed collection.
+    ///
+    /// # Safety
+    /// As for `value`.
+    #[inline]
+    pub(crate) unsafe fn packed<'a>(self) -> Option<(Packing, &'a [u8])> {
+        // SAFETY: as promised by the caller.
+        self.repr().packing().map(|packing| (packing, unsafe { self.short_bytes() }))
     }
 
     fn int(self) -> i64 {
@@ -297,6 +456,35 @@ impl Entry {
         self.byte(self.value_at().next_multiple_of(8)).cast()
     }
 
+    /// Another reference to the blob of a blob entry.
+    pub(crate) fn share_blob(self) -> Blob {
+        // SAFETY: a blob entry holds an Arc there; the reference ends here.
+        unsafe { Arc::clone(&*self.blob_ref()) }
+    }
+
+    /// As `blob_ref`, for an entry with an object.
+    fn object_ref(self) -> *mut Box<Object> {
+        debug_assert!(self.repr().is_object());
+        self.byte(self.value_at().next_multiple_of(8)).cast()
+    }
+
+    /// The object of an entry that has one. The caller does not use it longer than the entry lives, and has
+    /// no other reference to it.
+    #[allow(clippy::mut_from_ref)]
+    pub(crate) fn object<'a>(self) -> Option<&'a mut Object> {
+        // SAFETY: the entry holds a Box there.
+        self.repr().is_object().then(|| unsafe { &mut **self.object_ref() })
+    }
+
+    /// Renews what the tag says of an object that was changed in place.
+    pub(crate) fn refresh_object(self) {
+        if let Some(object) = self.object() {
+            let tag = self.tag() & !REPR | Repr::of_object(object) as u8;
+            // SAFETY: the first byte is the tag.
+            unsafe { self.0.as_ptr().write(tag) };
+        }
+    }
+
     /// Changes the blob of a blob entry in place.
     pub(crate) fn edit_blob(self, edit: impl FnOnce(&mut Blob)) {
         // SAFETY: a blob entry holds an Arc there, and `edit` cannot reach the entry in another way.
@@ -306,12 +494,14 @@ impl Entry {
     /// Bytes of the entry.
     pub(crate) fn size(self) -> usize {
         match self.repr() {
-            Repr::Short | Repr::ShortRaw => {
+            Repr::Int8 | Repr::Int16 | Repr::Int32 | Repr::Int64 => {
+                self.value_at() + (1 << self.repr() as u8)
+            }
+            repr if repr.is_outline() => self.value_at().next_multiple_of(8) + 8,
+            _ => {
                 let (at, len) = self.short();
                 at + len
             }
-            Repr::Blob => self.value_at().next_multiple_of(8) + 8,
-            int => self.value_at() + (1 << int as u8),
         }
     }
 
@@ -325,17 +515,21 @@ impl Entry {
         entry
     }
 
-    /// Writes a new value and head over the entry if it fits into the same block and hands out the old
-    /// blob, if it had one; gives the new value back otherwise.
+    /// Writes a new value and head over the entry if it fits into the same block and hands out what the old
+    /// value had outside; gives the new value back otherwise.
     #[inline]
-    pub(crate) fn overwrite<'p>(self, payload: Payload<'p>, head: Head) -> Result<Option<Blob>, Payload<'p>> {
+    pub(crate) fn overwrite<'p>(
+        self,
+        payload: Payload<'p>,
+        head: Head,
+    ) -> Result<Option<Outline>, Payload<'p>> {
         let (_, key_len) = self.key_len();
         let size = planned_size(key_len, &payload, head.deadline);
         if block_size(size) != block_size(self.size()) || head.deadline.is_some() != self.deadline().is_some()
         {
             return Err(payload);
         }
-        let old = (self.repr() == Repr::Blob).then(|| self.take_blob());
+        let old = self.take_outline();
         // SAFETY: the tag is the first byte; everything up to the value keeps its place, since the
         // deadline's presence did not change.
         unsafe {
@@ -392,7 +586,7 @@ impl Entry {
                     Repr::Int32 => p.cast::<i32>().write_unaligned(v as i32),
                     _ => p.cast::<i64>().write_unaligned(v),
                 },
-                Payload::Short(bytes, _) => {
+                Payload::Short(bytes, _) | Payload::Packed(_, bytes) => {
                     let to = if bytes.len() < 255 {
                         p.write(bytes.len() as u8);
                         p.add(1)
@@ -404,45 +598,54 @@ impl Entry {
                     to.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
                 }
                 Payload::Blob(blob) => self.blob_ref().write(blob),
+                Payload::Object(object) => self.object_ref().write(object),
             }
         }
     }
 
     /// Whether the entry holds something outside of the slab, which a wholesale drop would leak.
     pub(crate) fn is_outline(self) -> bool {
-        self.repr() == Repr::Blob || self.size() > MAX_INLINE
+        self.repr().is_outline() || self.size() > MAX_INLINE
     }
 
-    /// Moves the blob out; the entry must be freed or overwritten next.
-    pub(crate) fn take_blob(self) -> Blob {
-        // SAFETY: a blob entry holds an Arc; the caller does not use it again.
-        unsafe { self.blob_ref().read() }
+    /// Moves out what the value has outside of the entry, which must be freed or overwritten next.
+    #[inline]
+    pub(crate) fn take_outline(self) -> Option<Outline> {
+        let repr = self.repr();
+        // SAFETY: the representation says what is there; the caller does not use it again.
+        unsafe {
+            if !repr.is_outline() {
+                None
+            } else if repr == Repr::Blob {
+                Some(Outline::Blob(self.blob_ref().read()))
+            } else {
+                Some(Outline::Object(self.object_ref().read()))
+            }
+        }
     }
 
-    /// Frees the entry's block and hands out its blob, if it has one.
-    pub(crate) fn free(self, slab: &mut Slab) -> Option<Blob> {
-        let blob = (self.repr() == Repr::Blob).then(|| self.take_blob());
+    /// Frees the entry's block and hands out what it held outside of it.
+    pub(crate) fn free(self, slab: &mut Slab) -> Option<Outline> {
+        let outline = self.take_outline();
         self.free_block(slab);
-        blob
+        outline
     }
 
-    /// Frees the entry's block; a blob lives on with whoever took it.
+    /// Frees the entry's block; what the value has outside lives on with whoever took it.
     pub(crate) fn free_block(self, slab: &mut Slab) {
         let size = self.size();
         // SAFETY: the block came from `alloc_block` with this size and nobody refers to it any more.
         unsafe { free_block(slab, self.0, size) };
     }
 
-    /// Drops what the entry holds outside of the slab, for an owner whose slab goes away as a whole.
-    pub(crate) fn drop_outline(self) {
-        let size = self.size();
-        if self.repr() == Repr::Blob {
-            drop(self.take_blob());
-        }
+    /// Takes what the entry holds outside of the slab, for an owner whose slab goes away as a whole.
+    pub(crate) fn drop_block(self) -> Option<Outline> {
+        let (size, outline) = (self.size(), self.take_outline());
         if size > MAX_INLINE {
             // SAFETY: such an entry came from the general allocator.
             unsafe { alloc::dealloc(self.0.as_ptr(), big_layout(size)) };
         }
+        outline
     }
 
     /// A copy of the entry with a deadline where it had none, or without the one it had. A blob moves
@@ -476,15 +679,16 @@ impl Entry {
         Entry(to)
     }
 
-    /// Bytes that the entry and its value take, as blocks.
-    pub(crate) fn memory(self) -> usize {
+    /// Bytes that the entry and its value take, as blocks; of a large collection, estimated from `samples`
+    /// members.
+    pub(crate) fn memory(self, samples: usize) -> usize {
         let outside = match self.repr() {
             Repr::Blob => {
                 // SAFETY: a blob entry holds an Arc there; the reference ends here.
                 let capacity = unsafe { (*self.blob_ref()).capacity() };
                 capacity + size_of::<Vec<u8>>() + 16
             }
-            _ => 0,
+            _ => self.object().map_or(0, |object| types::object_memory(object, samples)),
         };
         block_size(self.size()) + outside
     }
@@ -494,7 +698,7 @@ impl Entry {
 fn planned_size(key: usize, payload: &Payload<'_>, deadline: Option<u64>) -> usize {
     let head = if key < 256 { 5 } else { 8 } + if deadline.is_some() { 8 } else { 0 } + key;
     match payload {
-        Payload::Blob(_) => head.next_multiple_of(8) + 8,
+        Payload::Blob(_) | Payload::Object(_) => head.next_multiple_of(8) + 8,
         p => head + p.size(),
     }
 }

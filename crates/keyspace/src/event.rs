@@ -44,4 +44,29 @@ impl Event {
     pub const fn string(name: &'static str) -> Self {
         Event { class: EventClass::String, name }
     }
+
+    /// An event of class [`EventClass::List`].
+    pub const fn list(name: &'static str) -> Self {
+        Event { class: EventClass::List, name }
+    }
+
+    /// An event of class [`EventClass::Set`].
+    pub const fn set(name: &'static str) -> Self {
+        Event { class: EventClass::Set, name }
+    }
+
+    /// An event of class [`EventClass::Hash`].
+    pub const fn hash(name: &'static str) -> Self {
+        Event { class: EventClass::Hash, name }
+    }
+
+    /// An event of class [`EventClass::SortedSet`].
+    pub const fn sorted_set(name: &'static str) -> Self {
+        Event { class: EventClass::SortedSet, name }
+    }
+
+    /// An event of class [`EventClass::Stream`].
+    pub const fn stream(name: &'static str) -> Self {
+        Event { class: EventClass::Stream, name }
+    }
 }

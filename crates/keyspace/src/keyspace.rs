@@ -2,7 +2,7 @@
 
 use crate::access::AccessPolicy;
 use crate::db::{Db, Walk};
-use crate::entry::{Entry, Head, Payload};
+use crate::entry::{Entry, Head, Outline, Payload, Repr};
 use crate::event::{Event, EventClass};
 use crate::hash::Hasher;
 use crate::key::Key;
@@ -10,9 +10,12 @@ use crate::lag::LagHistogram;
 use crate::pages::PagePool;
 use crate::random::Random;
 use crate::reaper::Reaper;
+use crate::slab::{Bin, Slab};
 use crate::snapshot::{Snapshot, SnapshotSink, walk_bucket};
-use crate::table::Place;
-use crate::value::{Blob, Item};
+use crate::table::{CURSOR_SHIFT, Place};
+use crate::types::hash::Hash;
+use crate::types::{Limits, Packing, Space};
+use crate::value::{Item, Owned, OwnedValue, Str, Value};
 use crate::write::Write;
 use std::sync::Arc;
 
@@ -54,6 +57,8 @@ pub struct Stats {
     pub misses: u64,
     /// Keys removed because their deadline passed.
     pub expired: u64,
+    /// Fields of hashes removed because their deadline passed.
+    pub expired_fields: u64,
     /// Changes since the start, as `rdb_changes_since_last_save` counts them. Not reset.
     pub dirty: u64,
     /// How late keys were removed that nobody read.
@@ -81,9 +86,49 @@ pub trait Observer {
     fn flushed(&mut self, db: usize);
 }
 
+/// A change that was recorded; see [`Keyspace::set_recording`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Change<'a> {
+    /// A key was changed, created or removed.
+    Key {
+        /// Its database.
+        db: usize,
+        /// Its bytes.
+        key: &'a [u8],
+    },
+    /// A database was emptied.
+    Flush {
+        /// The database.
+        db: usize,
+    },
+    /// Two databases were exchanged.
+    Swap {
+        /// One of them.
+        a: usize,
+        /// The other one.
+        b: usize,
+    },
+}
+
+/// Recorded changes, as they are kept: keys own their bytes.
+enum Recorded {
+    Key(usize, Box<[u8]>),
+    Flush(usize),
+    Swap(usize, usize),
+}
+
 /// Numbered databases of keys. See the crate's documentation.
 pub struct Keyspace {
+    /// First to go, so that its thread no longer uses what comes next.
+    reaper: Reaper,
     dbs: Vec<Db>,
+    /// Blocks of the members of all large collections, so that a collection can move between databases.
+    members: Slab,
+    limits: Limits,
+    /// The buffer into which packed collections are copied while they change.
+    buffer: Vec<u8>,
+    /// Changes, while someone wants to know them.
+    recorded: Option<Vec<Recorded>>,
     pool: Arc<PagePool>,
     hasher: Hasher,
     now: u64,
@@ -91,7 +136,6 @@ pub struct Keyspace {
     touch: bool,
     active_expire: bool,
     random: Random,
-    reaper: Reaper,
     stats: Stats,
     /// Flips with each snapshot; see [`crate::snapshot`].
     epoch: bool,
@@ -101,6 +145,7 @@ pub struct Keyspace {
     compact_next: usize,
 }
 
+const HEXPIRED: Event = Event::hash("hexpired");
 const EXPIRED: Event = Event { class: EventClass::Expired, name: "expired" };
 
 impl Keyspace {
@@ -110,6 +155,10 @@ impl Keyspace {
         let hasher = Hasher::new(options.hash_seed);
         Keyspace {
             dbs: (0..options.databases).map(|_| Db::new(hasher, &pool)).collect(),
+            members: Slab::new(Arc::clone(&pool)),
+            limits: Limits::default(),
+            buffer: Vec::new(),
+            recorded: None,
             pool,
             hasher,
             now: 0,
@@ -299,14 +348,69 @@ impl Keyspace {
     /// Removes an entry, after its pre-image.
     pub(crate) fn remove_found(&mut self, db: usize, found: (Entry, Place)) {
         self.before_change(db, found.0);
-        let blob = self.dbs[db].remove(found);
-        self.reap(blob);
+        let outline = self.dbs[db].remove(found);
+        self.reap(outline);
     }
 
-    fn reap(&mut self, blob: Option<Blob>) {
-        if let Some(blob) = blob {
-            self.reaper.blob(blob);
+    /// Removes an entry, after its pre-image, and hands out its value.
+    pub(crate) fn take_found(&mut self, db: usize, found: (Entry, Place)) -> OwnedValue {
+        self.before_change(db, found.0);
+        let inline = copy_inline(found.0);
+        match (inline, self.dbs[db].remove(found)) {
+            (Some(value), _) => value,
+            (None, Some(Outline::Blob(blob))) => OwnedValue::Blob(blob),
+            (None, Some(Outline::Object(object))) => OwnedValue::Object(object),
+            (None, None) => unreachable!("a value is in the entry or outside of it"),
         }
+    }
+
+    /// A copy of a key's value with its deadline, for COPY.
+    pub fn duplicate(&mut self, db: usize, key: Key<'_>) -> Option<Owned> {
+        let (entry, _) = self.find(db, key)?;
+        let value = match (copy_inline(entry), entry.object()) {
+            (Some(value), _) => value,
+            (None, Some(object)) => OwnedValue::Object(Box::new(object.duplicate(&mut self.space()))),
+            (None, None) => OwnedValue::Blob(entry.share_blob()),
+        };
+        Some(Owned { value, deadline: entry.deadline() })
+    }
+
+    fn reap(&mut self, outline: Option<Outline>) {
+        if let Some(outline) = outline {
+            self.reaper.outline(outline, &mut self.members);
+        }
+    }
+
+    /// What collections need while they change.
+    pub fn space(&mut self) -> Space<'_> {
+        Space {
+            slab: &mut self.members,
+            limits: &self.limits,
+            hasher: self.hasher,
+            random: &mut self.random,
+            now: self.now,
+        }
+    }
+
+    /// The bytes of an entry's packed collection, in the buffer that is kept for it.
+    #[allow(unsafe_code)]
+    pub(crate) fn copy_packed(&mut self, entry: Entry) -> Option<(Packing, Vec<u8>)> {
+        // SAFETY: the bytes are copied before anything changes the entry.
+        let (packing, bytes) = unsafe { entry.packed() }?;
+        let mut buffer = std::mem::take(&mut self.buffer);
+        buffer.clear();
+        buffer.extend_from_slice(bytes);
+        Some((packing, buffer))
+    }
+
+    /// Keeps a buffer for the next `copy_packed`.
+    pub(crate) fn keep_buffer(&mut self, buffer: Vec<u8>) {
+        self.buffer = buffer;
+    }
+
+    /// Notes when something is to be done about an entry that was changed in place.
+    pub(crate) fn note_due(&mut self, db: usize, found: (Entry, Place)) {
+        self.dbs[db].note_due(found);
     }
 
     pub(crate) fn policy(&self) -> AccessPolicy {
@@ -315,8 +419,8 @@ impl Keyspace {
 
     /// Counts a change and tells the observer.
     #[inline]
-    pub(crate) fn report_change(&mut self, db: usize, key: &[u8], events: &[Event]) {
-        self.stats.dirty += 1;
+    pub(crate) fn report_change(&mut self, db: usize, key: &[u8], events: &[Event], changes: u64) {
+        self.stats.dirty += changes;
         self.report(db, key, events);
     }
 
@@ -325,6 +429,37 @@ impl Keyspace {
         if let Some(observer) = &mut self.observer {
             observer.changed(db, key, events);
         }
+        if let Some(recorded) = &mut self.recorded {
+            recorded.push(Recorded::Key(db, key.into()));
+        }
+    }
+
+    /// Begins or ends to record which keys change, for whoever waits for keys. Ending forgets what was recorded.
+    pub fn set_recording(&mut self, on: bool) {
+        if on != self.recorded.is_some() {
+            self.recorded = on.then(Vec::new);
+        }
+    }
+
+    /// Hands out what was recorded since the last call, in order.
+    pub fn drain_changes(&mut self, visit: &mut dyn FnMut(Change<'_>)) {
+        for change in self.recorded.iter_mut().flat_map(std::mem::take) {
+            visit(match &change {
+                Recorded::Key(db, key) => Change::Key { db: *db, key },
+                Recorded::Flush(db) => Change::Flush { db: *db },
+                Recorded::Swap(a, b) => Change::Swap { a: *a, b: *b },
+            });
+        }
+    }
+
+    /// A generator of its own for a command that draws members, seeded from the keyspace's.
+    pub fn fork_random(&mut self) -> Random {
+        Random::new(self.random.next())
+    }
+
+    /// Changes up to which sizes collections stay packed. Existing ones are not converted.
+    pub fn set_limits(&mut self, limits: Limits) {
+        self.limits = limits;
     }
 
     // --- whole databases --------------------------------------------------------------------------
@@ -383,34 +518,75 @@ impl Keyspace {
     pub fn flush(&mut self, db: usize, free: Free) -> usize {
         let removed = self.dbs[db].len();
         if removed > 0 {
-            let old = std::mem::replace(&mut self.dbs[db], Db::new(self.hasher, &self.pool));
-            match &mut self.snapshot {
-                Some(snapshot) if old.walk.is_some() => snapshot.detached.push(old),
-                _ if free == Free::Lazy => {
-                    self.reaper.db(old);
-                    self.reaper.trim(&self.pool);
-                }
-                _ => {
-                    drop(old);
-                    self.pool.trim();
-                }
-            }
+            self.drop_databases(db..db + 1, free);
             self.stats.dirty += removed as u64;
         }
-        if let Some(observer) = &mut self.observer {
-            observer.flushed(db);
-        }
+        self.report_flush(db);
         removed
     }
 
     /// Removes all keys; returns how many.
     pub fn flush_all(&mut self, free: Free) -> usize {
-        (0..self.dbs.len()).map(|db| self.flush(db, free)).sum()
+        let removed = self.dbs.iter().map(Db::len).sum::<usize>();
+        if removed > 0 {
+            self.drop_databases(0..self.dbs.len(), free);
+            self.stats.dirty += removed as u64;
+        }
+        (0..self.dbs.len()).for_each(|db| self.report_flush(db));
+        removed
+    }
+
+    fn report_flush(&mut self, db: usize) {
+        if let Some(observer) = &mut self.observer {
+            observer.flushed(db);
+        }
+        if let Some(recorded) = &mut self.recorded {
+            recorded.push(Recorded::Flush(db));
+        }
+    }
+
+    /// Empties databases. If no other one has a key, the slab of the members goes as a whole, so that their
+    /// blocks need not be visited.
+    fn drop_databases(&mut self, numbers: std::ops::Range<usize>, free: Free) {
+        let mut old = Vec::new();
+        for db in numbers {
+            old.push(std::mem::replace(&mut self.dbs[db], Db::new(self.hasher, &self.pool)));
+        }
+        let members = self.members.id();
+        if let Some(snapshot) = &mut self.snapshot {
+            let (walking, passed): (Vec<_>, Vec<_>) = old.into_iter().partition(|db| db.walk.is_some());
+            snapshot.detached.extend(walking);
+            passed.into_iter().for_each(|db| self.reaper.db(db, members));
+            return;
+        }
+        let whole = self.dbs.iter().all(|db| db.len() == 0);
+        // The thread may still be busy with members that were removed before.
+        if free == Free::Now && self.reaper.counts().0 == 0 {
+            for db in old {
+                let mut bin = if whole { Bin::Whole } else { Bin::Now(&mut self.members) };
+                db.dismantle(&mut bin);
+            }
+            if whole {
+                self.members = Slab::new(Arc::clone(&self.pool));
+            }
+            return self.pool.trim();
+        }
+        if whole {
+            old.into_iter().for_each(|db| self.reaper.db_with_members(db));
+            let slab = std::mem::replace(&mut self.members, Slab::new(Arc::clone(&self.pool)));
+            self.reaper.members(slab);
+        } else {
+            old.into_iter().for_each(|db| self.reaper.db(db, members));
+        }
+        self.reaper.trim(&self.pool);
     }
 
     /// Exchanges the content of two databases.
     pub fn swap(&mut self, a: usize, b: usize) {
         self.dbs.swap(a, b);
+        if let Some(recorded) = &mut self.recorded {
+            recorded.push(Recorded::Swap(a, b));
+        }
     }
 
     // --- expiry -----------------------------------------------------------------------------------
@@ -423,35 +599,78 @@ impl Keyspace {
         self.dbs.iter().filter_map(|db| db.table.next_deadline()).min()
     }
 
-    /// Removes about `max_keys` keys that are due, at a cost of about 0.3 us each.
-    pub fn expire_due(&mut self, max_keys: usize) -> ExpireRun {
+    /// Removes about `max` keys and fields that are due, at a cost of about 0.3 us each.
+    pub fn expire_due(&mut self, max: usize) -> ExpireRun {
         if !self.active_expire {
             return ExpireRun::default();
         }
-        let (now, epoch, policy) = (self.now, self.epoch, self.policy);
         let mut removed = 0;
         for number in 0..self.dbs.len() {
-            let (stats, snapshot, observer) = (&mut self.stats, &mut self.snapshot, &mut self.observer);
-            let reaper = &mut self.reaper;
-            let mut gone = |entry: Entry, deadline: u64, walk: Option<Walk>| {
-                if let (Some(snapshot), Some(walk)) = (snapshot.as_mut(), walk)
-                    && entry.epoch() != epoch
-                {
-                    snapshot.hand_out(walk.number, entry, epoch, Item::new(entry, policy));
-                }
-                stats.lag.record(now - deadline);
-                if let Some(observer) = observer {
-                    observer.changed(number, Item::new(entry, policy).key(), &[EXPIRED]);
-                }
-            };
-            removed +=
-                self.dbs[number].remove_due(now, max_keys - removed, &mut gone, &mut |b| reaper.blob(b));
-            if removed >= max_keys {
+            removed += self.expire_keys(number, max - removed);
+            if removed >= max {
                 break;
             }
         }
+        ExpireRun { removed, more: self.next_deadline().is_some_and(|at| at <= self.now) }
+    }
+
+    /// Removes about `max` keys of a database that are due, and fields of hashes.
+    fn expire_keys(&mut self, number: usize, max: usize) -> usize {
+        let (now, epoch, policy) = (self.now, self.epoch, self.policy);
+        let (stats, snapshot, observer) = (&mut self.stats, &mut self.snapshot, &mut self.observer);
+        let (reaper, members, recorded) = (&mut self.reaper, &mut self.members, &mut self.recorded);
+        let mut gone = |entry: Entry, deadline: u64, walk: Option<Walk>| {
+            if let (Some(snapshot), Some(walk)) = (snapshot.as_mut(), walk)
+                && entry.epoch() != epoch
+            {
+                snapshot.hand_out(walk.number, entry, epoch, Item::new(entry, policy));
+            }
+            stats.lag.record(now - deadline);
+            let key = Item::new(entry, policy).key();
+            if let Some(observer) = observer {
+                observer.changed(number, key, &[EXPIRED]);
+            }
+            if let Some(recorded) = recorded {
+                recorded.push(Recorded::Key(number, key.into()));
+            }
+        };
+        let mut hashes: Vec<Box<[u8]>> = Vec::new();
+        let mut removed = self.dbs[number].remove_due(
+            now,
+            max,
+            &mut gone,
+            &mut |outline| reaper.outline(outline, members),
+            &mut |entry| hashes.push(Item::new(entry, policy).key().into()),
+        );
         self.stats.expired += removed as u64;
-        ExpireRun { removed, more: self.next_deadline().is_some_and(|at| at <= now) }
+        for key in hashes {
+            // At least one each, since the table has forgotten when they are due.
+            removed += self.expire_fields(number, &key, max.saturating_sub(removed).max(1));
+        }
+        removed
+    }
+
+    /// Removes up to `max` fields of a hash that are due.
+    fn expire_fields(&mut self, db: usize, key: &[u8], max: usize) -> usize {
+        let (key, now) = (self.key(key), self.now);
+        let Some(found) = self.find(db, key) else { return 0 };
+        let due = now.saturating_sub(found.0.due());
+        let mut guard = Write::new(self, db, key, Some(found));
+        let mut removed = 0;
+        let edited = guard.edit(|hash: &mut Hash, space| {
+            hash.remove_due(now, max, space, &mut |_| removed += 1);
+        });
+        debug_assert!(edited.is_ok(), "only hashes have fields with deadlines");
+        if removed == 0 {
+            guard.unchanged();
+            return 0;
+        }
+        let events = [HEXPIRED, Event::generic("del")];
+        let events = if guard.exists() { &events[..1] } else { &events };
+        guard.commit_many(events, removed as u64);
+        self.stats.expired_fields += removed as u64;
+        self.stats.lag.record(due);
+        removed
     }
 
     // --- snapshots --------------------------------------------------------------------------------
@@ -488,7 +707,7 @@ impl Keyspace {
             let (walking, passed): (Vec<_>, Vec<_>) = detached.into_iter().partition(|db| db.walk.is_some());
             snapshot.detached = walking;
             for db in passed {
-                self.reaper.db(db);
+                self.reaper.db(db, self.members.id());
             }
             if finished {
                 return self.snapshot.take().and_then(|s| s.sink);
@@ -534,6 +753,8 @@ impl Keyspace {
     /// Bytes taken by all databases.
     pub fn memory(&self) -> Memory {
         let mut sum = Memory { mapped: self.pool.mapped(), ..Memory::default() };
+        sum.used += self.members.used();
+        sum.held += self.members.held();
         for db in &self.dbs {
             let (used, held) = db.bytes();
             sum.used += used;
@@ -552,8 +773,14 @@ impl Keyspace {
     /// pages given back to the system, in the background. Bounded by one page (64 KiB). Returns whether it
     /// found one. To be called periodically.
     pub fn compact(&mut self) -> bool {
+        let runs = self.reaper.runs(TAKE_BACK);
+        let returned = runs.len();
+        runs.into_iter().for_each(|run| self.members.take_back(run));
         if self.pool.wants_trim() {
             self.reaper.trim(&self.pool);
+        }
+        if returned == TAKE_BACK {
+            return true;
         }
         for _ in 0..self.dbs.len() {
             if self.dbs[self.compact_next].compact() {
@@ -565,9 +792,24 @@ impl Keyspace {
     }
 }
 
-/// Positions in hash space are multiples of 2^11 (see [`crate::table`]); without those bits a cursor has
-/// 53 bits, which fits into the numbers of every client language.
-const CURSOR_SHIFT: u32 = 11;
+/// Pages whose blocks are taken back from the background thread in one call of [`Keyspace::compact`]: 0.1 ms.
+const TAKE_BACK: usize = 1000;
+
+/// A copy of a value that stands inside of its entry.
+#[allow(unsafe_code)]
+fn copy_inline(entry: Entry) -> Option<OwnedValue> {
+    // SAFETY: the references end here.
+    unsafe {
+        if let Some((packing, bytes)) = entry.packed() {
+            return Some(OwnedValue::Packed(packing, bytes.to_vec()));
+        }
+        match entry.value() {
+            Value::Str(Str::Int(v)) => Some(OwnedValue::Int(v)),
+            Value::Str(Str::Bytes(b)) => Some(OwnedValue::Bytes(b.to_vec(), entry.repr() == Repr::ShortRaw)),
+            _ => None,
+        }
+    }
+}
 
 fn visit_live(entry: Entry, now: u64, policy: AccessPolicy, visit: &mut dyn FnMut(Item<'_>)) {
     if entry.deadline().is_none_or(|at| at > now) {

@@ -201,38 +201,42 @@ impl PagePool {
     }
 
     /// Gives the memory of all free pages back to the system, and whole chunks if nothing is left in them.
-    /// The lock is not held during the system calls, so that others can take pages meanwhile.
     pub(crate) fn trim(&self) {
+        while self.trim_chunk() {}
+    }
+
+    /// Does the work of [`PagePool::trim`] for one chunk, up to 2 MiB; false if there was nothing to do.
+    /// The lock is not held during the system calls, so that others can take pages meanwhile.
+    pub(crate) fn trim_chunk(&self) -> bool {
         self.given.store(0, Ordering::Relaxed);
-        loop {
-            let mut roomy = self.lock();
-            // SAFETY: chunks in the set are mapped; their bits belong to the lock that we hold.
-            let found = roomy.iter().rev().copied().find(|c| unsafe { (*c.0.as_ptr()).dirty != 0 });
-            let Some(chunk) = found else { return };
-            let head = chunk.0.as_ptr();
-            // Out of the set and without free pages, so that nobody takes them meanwhile.
-            roomy.remove(&chunk);
-            // SAFETY: as above.
-            let (free, dirty) = unsafe { ((*head).free, (*head).dirty) };
-            if free == ALL {
-                drop(roomy);
-                self.unmap(chunk);
-                continue;
-            }
-            // SAFETY: as above.
-            unsafe { ((*head).free, (*head).dirty) = (0, 0) };
+        let mut roomy = self.lock();
+        // SAFETY: chunks in the set are mapped; their bits belong to the lock that we hold.
+        let found = roomy.iter().rev().copied().find(|c| unsafe { (*c.0.as_ptr()).dirty != 0 });
+        let Some(chunk) = found else { return false };
+        let head = chunk.0.as_ptr();
+        // Out of the set and without free pages, so that nobody takes them meanwhile.
+        roomy.remove(&chunk);
+        // SAFETY: as above.
+        let (free, dirty) = unsafe { ((*head).free, (*head).dirty) };
+        if free == ALL {
             drop(roomy);
-            for index in (0..PAGES).filter(|i| dirty >> i & 1 == 1) {
-                // SAFETY: the page is free and ours alone; the headers before page 0 are kept.
-                unsafe {
-                    release(head.cast::<u8>().add(index * PAGE), if index == 0 { HEADERS } else { 0 });
-                }
-            }
-            let mut roomy = self.lock();
-            // SAFETY: the lock is held. Pages given back meanwhile have set their own bits.
-            unsafe { (*head).free |= free };
-            roomy.insert(chunk);
+            self.unmap(chunk);
+            return true;
         }
+        // SAFETY: as above.
+        unsafe { ((*head).free, (*head).dirty) = (0, 0) };
+        drop(roomy);
+        for index in (0..PAGES).filter(|i| dirty >> i & 1 == 1) {
+            // SAFETY: the page is free and ours alone; the headers before page 0 are kept.
+            unsafe {
+                release(head.cast::<u8>().add(index * PAGE), if index == 0 { HEADERS } else { 0 });
+            }
+        }
+        let mut roomy = self.lock();
+        // SAFETY: the lock is held. Pages given back meanwhile have set their own bits.
+        unsafe { (*head).free |= free };
+        roomy.insert(chunk);
+        true
     }
 }
 

@@ -1,19 +1,37 @@
 //! The thread that frees what would take the owner of the keyspace too long.
+//!
+//! Members of collections live in a slab that the owner goes on using. So the thread only strings their blocks
+//! together, by page, and hands the strings back: the owner takes back pages, not blocks.
 
 use crate::db::Db;
+use crate::entry::Outline;
 use crate::pages::PagePool;
+use crate::slab::{Bin, Run, Runs, Slab};
+use crate::types::Object;
 use crate::value::Blob;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
 
 /// Blobs of at least this many bytes are freed in the background: giving them back to the system takes
 /// longer than handing them over.
 pub(crate) const LARGE: usize = 64 * 1024;
+/// Collections of more pieces than this are freed in the background.
+const MANY: usize = 64;
+/// Pause between two chunks that are given back to the system: 1 GB takes 0.1 s more.
+const BETWEEN_CHUNKS: Duration = Duration::from_micros(200);
 
 enum Garbage {
-    Db(Box<Db>),
+    /// A database whose collections have their blocks in the slab of this number, or in one that is handed over
+    /// too.
+    Db(Box<Db>, Option<u64>),
+    /// The slab of the members of databases that were handed over before.
+    Members(Box<Slab>),
     Blob(Blob),
+    /// A collection with blocks in the slab of this number.
+    Object(Box<Object>, u64),
     /// Free pages, to be given back to the system.
     Pages(Arc<PagePool>),
 }
@@ -21,25 +39,44 @@ enum Garbage {
 /// Hands garbage to a thread, which starts with the first piece.
 #[derive(Default)]
 pub(crate) struct Reaper {
-    sender: Option<Sender<Garbage>>,
-    counters: Arc<Counters>,
+    thread: Option<(Sender<Garbage>, JoinHandle<()>)>,
+    shared: Arc<Shared>,
 }
 
 #[derive(Default)]
-struct Counters {
+struct Shared {
     /// Keys or values handed over and not yet freed.
     pending: AtomicU64,
     freed: AtomicU64,
+    /// Blocks that the owner has to take back.
+    runs: Mutex<Vec<Run>>,
 }
 
 impl Reaper {
-    pub(crate) fn db(&mut self, db: Db) {
-        self.send(db.len() as u64, Garbage::Db(Box::new(db)));
+    /// Frees a database; the blocks of its collections come back through [`Reaper::runs`].
+    pub(crate) fn db(&mut self, db: Db, members: u64) {
+        self.send(db.len() as u64, Garbage::Db(Box::new(db), Some(members)));
     }
 
-    pub(crate) fn blob(&mut self, blob: Blob) {
-        if blob.capacity() >= LARGE {
-            self.send(1, Garbage::Blob(blob));
+    /// Frees a database, whose slab of members is handed over next.
+    pub(crate) fn db_with_members(&mut self, db: Db) {
+        self.send(db.len() as u64, Garbage::Db(Box::new(db), None));
+    }
+
+    /// Frees the slab of the members of databases that went before.
+    pub(crate) fn members(&mut self, slab: Slab) {
+        self.send(0, Garbage::Members(Box::new(slab)));
+    }
+
+    /// Frees what a key held outside of its entry: at once if that is little.
+    pub(crate) fn outline(&mut self, outline: Outline, members: &mut Slab) {
+        match outline {
+            Outline::Blob(blob) if blob.capacity() >= LARGE => self.send(1, Garbage::Blob(blob)),
+            Outline::Blob(blob) => drop(blob),
+            Outline::Object(object) if object.pieces() > MANY => {
+                self.send(1, Garbage::Object(object, members.id()));
+            }
+            Outline::Object(object) => object.free(&mut Bin::Now(members)),
         }
     }
 
@@ -48,50 +85,94 @@ impl Reaper {
         self.send(0, Garbage::Pages(Arc::clone(pool)));
     }
 
+    /// Up to `max` runs of blocks that were freed; see [`Slab::take_back`].
+    pub(crate) fn runs(&mut self, max: usize) -> Vec<Run> {
+        if self.thread.is_none() {
+            return Vec::new();
+        }
+        let mut runs = self.shared.runs.lock().expect("no holder of the lock panics");
+        let rest = runs.len().saturating_sub(max);
+        runs.split_off(rest)
+    }
+
     /// Objects that wait to be freed, and objects freed so far.
     pub(crate) fn counts(&self) -> (u64, u64) {
-        (self.counters.pending.load(Ordering::Relaxed), self.counters.freed.load(Ordering::Relaxed))
+        (self.shared.pending.load(Ordering::Relaxed), self.shared.freed.load(Ordering::Relaxed))
     }
 
     pub(crate) fn reset_freed(&self) {
-        self.counters.freed.store(0, Ordering::Relaxed);
+        self.shared.freed.store(0, Ordering::Relaxed);
     }
 
     fn send(&mut self, objects: u64, garbage: Garbage) {
-        let sender = self.sender.get_or_insert_with(|| spawn(Arc::clone(&self.counters)));
-        self.counters.pending.fetch_add(objects, Ordering::Relaxed);
+        let (sender, _) = self.thread.get_or_insert_with(|| spawn(Arc::clone(&self.shared)));
+        self.shared.pending.fetch_add(objects, Ordering::Relaxed);
         sender.send(garbage).expect("the reaper's thread ends after its sender");
     }
 }
 
-fn spawn(counters: Arc<Counters>) -> Sender<Garbage> {
+impl Drop for Reaper {
+    /// Waits for the thread, which uses memory of its owner.
+    fn drop(&mut self) {
+        if let Some((sender, thread)) = self.thread.take() {
+            drop(sender);
+            thread.join().expect("freeing memory does not panic");
+        }
+    }
+}
+
+fn spawn(shared: Arc<Shared>) -> (Sender<Garbage>, JoinHandle<()>) {
     let (sender, receiver) = channel();
-    std::thread::Builder::new()
+    let thread = std::thread::Builder::new()
         .name("lazy-free".into())
-        .spawn(move || {
-            yield_to_others();
-            for garbage in receiver {
-                let objects = match garbage {
-                    Garbage::Db(db) => {
-                        let n = db.len() as u64;
-                        drop(db);
-                        n
-                    }
-                    Garbage::Blob(blob) => {
-                        drop(blob);
-                        1
-                    }
-                    Garbage::Pages(pool) => {
-                        pool.trim();
-                        0
-                    }
-                };
-                counters.pending.fetch_sub(objects, Ordering::Relaxed);
-                counters.freed.fetch_add(objects, Ordering::Relaxed);
-            }
-        })
+        .spawn(move || run(&receiver, &shared))
         .expect("the system has room for one more thread");
-    sender
+    (sender, thread)
+}
+
+fn run(garbage: &Receiver<Garbage>, shared: &Shared) {
+    yield_to_others();
+    for piece in garbage {
+        let objects = match piece {
+            Garbage::Db(db, members) => {
+                let n = db.len() as u64;
+                match members {
+                    Some(members) => hand_back(shared, members, |bin| db.dismantle(bin)),
+                    None => db.dismantle(&mut Bin::Whole),
+                }
+                n
+            }
+            Garbage::Members(slab) => {
+                drop(slab);
+                0
+            }
+            Garbage::Blob(blob) => {
+                drop(blob);
+                1
+            }
+            Garbage::Object(object, members) => {
+                hand_back(shared, members, |bin| object.free(bin));
+                1
+            }
+            Garbage::Pages(pool) => {
+                while pool.trim_chunk() {
+                    // The system holds a lock over the address space meanwhile, for which page faults of the owner
+                    // wait: never in one go.
+                    std::thread::sleep(BETWEEN_CHUNKS);
+                }
+                0
+            }
+        };
+        shared.pending.fetch_sub(objects, Ordering::Relaxed);
+        shared.freed.fetch_add(objects, Ordering::Relaxed);
+    }
+}
+
+/// Frees something with a bin whose blocks then go back to the owner.
+fn hand_back(shared: &Shared, members: u64, free: impl FnOnce(&mut Bin<'_>)) {
+    let mut runs = Runs::new(members);
+    free(&mut Bin::Later(&mut runs));
+    shared.runs.lock().expect("no holder of the lock panics").extend(runs.into_runs());
 }
 
 /// Lets the owner of the keyspace go first if both share a core.

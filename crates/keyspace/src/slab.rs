@@ -5,15 +5,23 @@
 #![allow(unsafe_code)]
 
 use crate::pages::{NONE, PAGE, PageHeader, PagePool, UNIT};
+use std::alloc;
+use std::collections::HashMap;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The largest block, in bytes.
 pub(crate) const MAX_BLOCK: usize = 4096;
 const CLASSES: usize = MAX_BLOCK / UNIT + 1;
 
+/// Where the next slab's number comes from.
+static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+
 /// An allocator of small blocks.
-pub(crate) struct Slab {
+pub struct Slab {
+    /// Unique in the process: blocks that come back late are recognized by it.
+    id: u64,
     pool: Arc<PagePool>,
     /// Per class (units of a block): the first page with room.
     roomy: Box<[*mut PageHeader; CLASSES]>,
@@ -35,7 +43,19 @@ pub(crate) const fn block_size(bytes: usize) -> usize {
 
 impl Slab {
     pub(crate) fn new(pool: Arc<PagePool>) -> Self {
-        Slab { pool, roomy: Box::new([ptr::null_mut(); CLASSES]), all: ptr::null_mut(), used: 0, pages: 0 }
+        Slab {
+            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            pool,
+            roomy: Box::new([ptr::null_mut(); CLASSES]),
+            all: ptr::null_mut(),
+            used: 0,
+            pages: 0,
+        }
+    }
+
+    /// The slab's number.
+    pub(crate) fn id(&self) -> u64 {
+        self.id
     }
 
     /// Bytes of the blocks in use.
@@ -92,6 +112,51 @@ impl Slab {
             (*page).free = unit as u16;
             (*page).used -= 1;
             self.used -= (*page).block as usize * UNIT;
+            if !(*page).listed {
+                self.list(page);
+            }
+            if (*page).used == 0 && !((*page).next.is_null() && (*page).prev.is_null()) {
+                self.drop_page(page);
+            }
+        }
+    }
+
+    /// A block of any size: beyond [`MAX_BLOCK`] from the general allocator.
+    #[inline]
+    pub(crate) fn alloc_any(&mut self, bytes: usize) -> NonNull<u8> {
+        if bytes <= MAX_BLOCK { self.alloc(bytes) } else { alloc_big(bytes) }
+    }
+
+    /// Frees a block of [`Slab::alloc_any`].
+    ///
+    /// # Safety
+    /// `block` came from there with a size of the same block size, and is not used any more.
+    #[inline]
+    pub(crate) unsafe fn free_any(&mut self, block: NonNull<u8>, bytes: usize) {
+        // SAFETY: as promised by the caller.
+        unsafe {
+            if bytes <= MAX_BLOCK {
+                self.free(block);
+            } else {
+                free_big(block, bytes);
+            }
+        }
+    }
+
+    /// Takes back the blocks of one page that another thread has strung together; nothing if this is not
+    /// the slab that they came from. Constant time.
+    pub(crate) fn take_back(&mut self, run: Run) {
+        if run.slab != self.id {
+            return;
+        }
+        // SAFETY: the blocks of the run were in use, in a page of ours, and nobody uses them any more.
+        unsafe {
+            let page = PageHeader::of(run.page.as_ptr());
+            let last = PageHeader::base(page).add(run.last as usize * UNIT);
+            last.cast::<u16>().write((*page).free);
+            (*page).free = run.first;
+            (*page).used -= run.count;
+            self.used -= run.count as usize * (*page).block as usize * UNIT;
             if !(*page).listed {
                 self.list(page);
             }
@@ -227,6 +292,108 @@ impl Slab {
             }
         }
         blocks
+    }
+}
+
+/// A block of more than [`MAX_BLOCK`] bytes, from the general allocator.
+fn alloc_big(bytes: usize) -> NonNull<u8> {
+    let layout = big_layout(bytes);
+    // SAFETY: the layout has a size.
+    NonNull::new(unsafe { alloc::alloc(layout) }).unwrap_or_else(|| alloc::handle_alloc_error(layout))
+}
+
+/// # Safety
+/// `block` came from `alloc_big` with a size of the same block size and is not used any more.
+unsafe fn free_big(block: NonNull<u8>, bytes: usize) {
+    // SAFETY: as promised by the caller.
+    unsafe { alloc::dealloc(block.as_ptr(), big_layout(bytes)) };
+}
+
+/// Such blocks are as large as their block size says, so that owners may use the slack.
+fn big_layout(bytes: usize) -> alloc::Layout {
+    alloc::Layout::from_size_align(block_size(bytes), 8).expect("far smaller than isize::MAX")
+}
+
+/// Blocks of one page, strung together as its list of free blocks is, but not part of it yet.
+pub(crate) struct Run {
+    slab: u64,
+    /// An address in the page.
+    page: NonNull<u8>,
+    first: u16,
+    last: u16,
+    count: u16,
+}
+
+// SAFETY: the blocks of a run belong to whoever holds it.
+unsafe impl Send for Run {}
+
+/// Blocks of one slab that are freed on another thread than its owner's: strung together by page, so that
+/// the owner takes them back page by page, not block by block.
+pub struct Runs {
+    slab: u64,
+    pages: HashMap<usize, Run>,
+}
+
+impl Runs {
+    /// For blocks of the slab with this number.
+    pub(crate) fn new(slab: u64) -> Runs {
+        Runs { slab, pages: HashMap::new() }
+    }
+
+    /// # Safety
+    /// `block` is in use, of a slab with this number, and nobody uses it any more.
+    unsafe fn add(&mut self, block: NonNull<u8>) {
+        let unit = ((block.as_ptr().addr() & (PAGE - 1)) / UNIT) as u16;
+        let page = block.as_ptr().addr() / PAGE;
+        let run = self.pages.entry(page).or_insert(Run {
+            slab: self.slab,
+            page: block,
+            first: NONE,
+            last: unit,
+            count: 0,
+        });
+        // SAFETY: the block is ours as long as the run is, and has at least 8 bytes.
+        unsafe { block.as_ptr().cast::<u16>().write(run.first) };
+        run.first = unit;
+        run.count += 1;
+    }
+
+    /// What was collected, one run per page.
+    pub(crate) fn into_runs(self) -> impl Iterator<Item = Run> {
+        self.pages.into_values()
+    }
+}
+
+/// Where the blocks of a collection go when it is freed.
+pub enum Bin<'a> {
+    /// Back to their slab, at once.
+    Now(&'a mut Slab),
+    /// Back to their slab, which another thread owns, later.
+    Later(&'a mut Runs),
+    /// Nowhere: the slab goes away as a whole.
+    Whole,
+}
+
+impl Bin<'_> {
+    /// Whether blocks of at most [`MAX_BLOCK`] bytes need not be handed in at all.
+    pub(crate) fn skips_small(&self) -> bool {
+        matches!(self, Bin::Whole)
+    }
+
+    /// Frees a block of [`Slab::alloc_any`].
+    ///
+    /// # Safety
+    /// `block` came from the bin's slab with a size of the same block size, and is not used any more.
+    pub(crate) unsafe fn free(&mut self, block: NonNull<u8>, bytes: usize) {
+        // SAFETY: as promised by the caller.
+        unsafe {
+            match self {
+                _ if bytes > MAX_BLOCK => free_big(block, bytes),
+                Bin::Now(slab) => slab.free(block),
+                Bin::Later(runs) => runs.add(block),
+                Bin::Whole => {}
+            }
+        }
     }
 }
 

@@ -26,7 +26,7 @@
 #![allow(unsafe_code)]
 
 use crate::hash::Hasher;
-use crate::slab::Slab;
+use crate::slab::{Bin, Slab};
 use std::collections::BTreeSet;
 use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
@@ -731,6 +731,34 @@ impl<L: Layout> Table<L> {
         debug_assert!(self.segments == 0 && self.slots == 0 && self.due.is_empty());
     }
 
+    /// Frees all blocks, of `size` bytes each, and all segments into the bin. `any_big` says whether a block
+    /// may be larger than the slab's largest; if not, the blocks are not read.
+    pub(crate) fn dismantle(self, bin: &mut Bin<'_>, any_big: bool, size: impl Fn(BlockPtr) -> usize) {
+        if bin.skips_small() && !any_big {
+            return;
+        }
+        let mut last = ptr::null_mut();
+        for segment in self.roots.iter().flat_map(|d| &d.slots).map(|slot| slot.segment()) {
+            if segment == last {
+                continue;
+            }
+            last = segment;
+            for block in Self::blocks(segment) {
+                let bytes = if any_big { size(block) } else { 1 };
+                // SAFETY: the table held the only reference to the block, and nobody sees the table again.
+                unsafe { bin.free(block.get(), bytes) };
+            }
+            // SAFETY: a live segment that nobody will use again; a segment and its bounds are small blocks.
+            unsafe {
+                let (buckets, deadlines) = ((*segment).buckets as usize, (*segment).deadlines);
+                if let Some(bounds) = NonNull::new(deadlines) {
+                    bin.free(bounds.cast(), 8 * buckets);
+                }
+                bin.free(NonNull::new_unchecked(segment).cast(), 64 * (1 + buckets));
+            }
+        }
+    }
+
     // --- walking ----------------------------------------------------------------------------------
 
     /// Visits every block whose home is the bucket at `position` of hash space (from `position` on) and
@@ -850,14 +878,16 @@ impl<L: Layout> Table<L> {
         self.due.first().map(|(at, _)| *at)
     }
 
-    /// Removes about `max` blocks whose deadline is at most `now`, and hands each with its deadline to
-    /// `gone`, which frees it. Returns how many; the work is done when `next_deadline` is later than `now`.
+    /// Hands about `max` blocks whose deadline is at most `now`, each with its deadline, to `due`, which frees
+    /// it and answers true: it is removed from the table then. Answering false keeps it, but the table forgets
+    /// its deadline: it has to be noted again before long. Returns how many were removed; the work is done
+    /// when `next_deadline` is later than `now`.
     pub(crate) fn remove_due(
         &mut self,
         slab: &mut Slab,
         now: u64,
         max: usize,
-        gone: &mut dyn FnMut(BlockPtr, u64),
+        due: &mut dyn FnMut(BlockPtr, u64) -> bool,
     ) -> usize {
         let (mut removed, mut work) = (0, 0);
         while work < max {
@@ -865,7 +895,7 @@ impl<L: Layout> Table<L> {
             if at > now {
                 break;
             }
-            let here = Self::sweep(segment, now, gone);
+            let here = Self::sweep(segment, now, due);
             removed += here;
             work += here.max(1);
             self.len -= here;
@@ -883,7 +913,7 @@ impl<L: Layout> Table<L> {
     }
 
     /// Takes what is due out of a segment and renews the bounds of the buckets that were due.
-    fn sweep(segment: *mut Segment, now: u64, gone: &mut dyn FnMut(BlockPtr, u64)) -> usize {
+    fn sweep(segment: *mut Segment, now: u64, due: &mut dyn FnMut(BlockPtr, u64) -> bool) -> usize {
         let mut removed = 0;
         // SAFETY: the segment is live and has an array of bounds.
         unsafe {
@@ -901,12 +931,11 @@ impl<L: Layout> Table<L> {
                     }
                     let block = bucket.block(i);
                     let deadline = L::deadline(block);
-                    if deadline <= now {
+                    if deadline > now {
+                        *bound = (*bound).min(deadline);
+                    } else if due(block, deadline) {
                         bucket.tags[i] = 0;
                         removed += 1;
-                        gone(block, deadline);
-                    } else {
-                        *bound = (*bound).min(deadline);
                     }
                 }
             }
@@ -915,6 +944,10 @@ impl<L: Layout> Table<L> {
         removed
     }
 }
+
+/// Positions in hash space are multiples of 2^11; without those bits, the cursor of a scan has 53 bits, which
+/// fits into the numbers of every client language.
+pub(crate) const CURSOR_SHIFT: u32 = 11;
 
 #[inline(always)]
 fn prefetch(p: *const u8) {

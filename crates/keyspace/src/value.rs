@@ -2,6 +2,12 @@
 
 use crate::access::AccessPolicy;
 use crate::entry::{Entry, Repr};
+use crate::types::hash::HashRef;
+use crate::types::list::ListRef;
+use crate::types::set::SetRef;
+use crate::types::stream::Stream;
+use crate::types::zset::SortedSetRef;
+use crate::types::{self, Object, Packing};
 use std::borrow::Cow;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -15,6 +21,16 @@ pub type Blob = Arc<Vec<u8>>;
 pub enum Kind {
     /// A string.
     String,
+    /// A list.
+    List,
+    /// A set.
+    Set,
+    /// A sorted set.
+    SortedSet,
+    /// A hash.
+    Hash,
+    /// A stream.
+    Stream,
 }
 
 impl Kind {
@@ -22,6 +38,11 @@ impl Kind {
     pub fn name(self) -> &'static str {
         match self {
             Kind::String => "string",
+            Kind::List => "list",
+            Kind::Set => "set",
+            Kind::SortedSet => "zset",
+            Kind::Hash => "hash",
+            Kind::Stream => "stream",
         }
     }
 }
@@ -35,6 +56,20 @@ pub enum Encoding {
     Embstr,
     /// Any other string.
     Raw,
+    /// A collection in one listpack.
+    Listpack,
+    /// A hash in one listpack, with deadlines of fields.
+    ListpackEx,
+    /// A list of several nodes.
+    Quicklist,
+    /// A set of integers in one sorted array.
+    Intset,
+    /// A hash or set in a hash table.
+    Hashtable,
+    /// A sorted set in a tree and a hash table. The name is history's.
+    Skiplist,
+    /// A stream.
+    Stream,
 }
 
 /// The longest string that `OBJECT ENCODING` calls `embstr`, in bytes.
@@ -47,6 +82,13 @@ impl Encoding {
             Encoding::Int => "int",
             Encoding::Embstr => "embstr",
             Encoding::Raw => "raw",
+            Encoding::Listpack => "listpack",
+            Encoding::ListpackEx => "listpackex",
+            Encoding::Quicklist => "quicklist",
+            Encoding::Intset => "intset",
+            Encoding::Hashtable => "hashtable",
+            Encoding::Skiplist => "skiplist",
+            Encoding::Stream => "stream",
         }
     }
 }
@@ -56,6 +98,16 @@ impl Encoding {
 pub enum Value<'a> {
     /// A string.
     Str(Str<'a>),
+    /// A list.
+    List(ListRef<'a>),
+    /// A set.
+    Set(SetRef<'a>),
+    /// A sorted set.
+    SortedSet(SortedSetRef<'a>),
+    /// A hash.
+    Hash(HashRef<'a>),
+    /// A stream.
+    Stream(&'a Stream),
 }
 
 /// A string value by reference.
@@ -142,18 +194,18 @@ impl<'a> Item<'a> {
     }
 
     /// The value's type.
+    #[inline]
     pub fn kind(&self) -> Kind {
-        match self.value() {
-            Value::Str(_) => Kind::String,
-        }
+        self.entry.repr().kind()
     }
 
     /// How the value is stored.
     pub fn encoding(&self) -> Encoding {
-        match (self.entry.repr(), self.value()) {
+        let value = self.value();
+        match (self.entry.repr(), &value) {
             (Repr::Short, Value::Str(s)) if s.len() <= EMBSTR_MAX => Encoding::Embstr,
             (Repr::Short | Repr::ShortRaw | Repr::Blob, _) => Encoding::Raw,
-            _ => Encoding::Int,
+            _ => types::encoding(&value).unwrap_or(Encoding::Int),
         }
     }
 
@@ -163,9 +215,10 @@ impl<'a> Item<'a> {
         self.entry.deadline()
     }
 
-    /// Bytes that the key and its value take, from the sizes of the real blocks.
-    pub fn memory(&self) -> usize {
-        self.entry.memory()
+    /// Bytes that the key and its value take, from the sizes of the real blocks; those of a large collection are
+    /// estimated from `samples` of its members, 0 meaning all.
+    pub fn memory(&self, samples: usize) -> usize {
+        self.entry.memory(samples)
     }
 
     /// Seconds since the key was last used, under [`AccessPolicy::Recency`].
@@ -177,31 +230,25 @@ impl<'a> Item<'a> {
     pub fn frequency(&self, now: u64) -> u32 {
         self.policy.frequency(self.entry.access(), now)
     }
-
-    /// A copy of the value with its deadline.
-    pub fn to_owned(&self) -> Owned {
-        let value = match self.value() {
-            Value::Str(Str::Int(v)) => OwnedValue::Int(v),
-            Value::Str(Str::Bytes(b)) => OwnedValue::Bytes(b.to_vec(), self.entry.repr() == Repr::ShortRaw),
-            Value::Str(Str::Shared(b)) => OwnedValue::Blob(Arc::clone(b)),
-        };
-        Owned { value, deadline: self.deadline() }
-    }
 }
 
-/// A value outside of the keyspace, with its deadline: what RENAME, MOVE and COPY carry.
-#[derive(Clone, Debug)]
+/// A value outside of the keyspace, with its deadline: what RENAME, MOVE and COPY carry. To be put back with
+/// [`Write::put`](crate::Write::put): the blocks of a collection are not freed otherwise.
+#[derive(Debug)]
+#[must_use]
 pub struct Owned {
     pub(crate) value: OwnedValue,
     pub(crate) deadline: Option<u64>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) enum OwnedValue {
     Int(i64),
     /// Bytes, and whether they count as `raw` although they are short.
     Bytes(Vec<u8>, bool),
     Blob(Blob),
+    Packed(Packing, Vec<u8>),
+    Object(Box<Object>),
 }
 
 impl Owned {

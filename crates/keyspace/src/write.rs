@@ -1,10 +1,11 @@
 //! The guard through which every change of a key goes.
 
-use crate::entry::{Entry, Head, Payload, Repr, blob, fits};
+use crate::entry::{Entry, Head, MAX_INLINE, Payload, Repr, blob, fits};
 use crate::event::{Event, EventClass};
 use crate::key::Key;
 use crate::keyspace::Keyspace;
 use crate::table::Place;
+use crate::types::{Collection, Object, Space};
 use crate::value::{Blob, Item, Owned, OwnedValue, Str, Value};
 use std::sync::Arc;
 
@@ -18,6 +19,10 @@ pub enum Ttl {
     /// Sets it, in unix milliseconds.
     At(u64),
 }
+
+/// The key holds a value of another type than the one asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct WrongKind;
 
 const NEW: Event = Event { class: EventClass::New, name: "new" };
 
@@ -87,7 +92,7 @@ impl<'k> Write<'k> {
             self.set(bytes, Ttl::Clear);
             return bytes.len();
         };
-        self.edit(len + bytes.len(), |s| s.extend_from_slice(bytes));
+        self.edit_string(len + bytes.len(), |s| s.extend_from_slice(bytes));
         len + bytes.len()
     }
 
@@ -95,7 +100,7 @@ impl<'k> Write<'k> {
     /// Returns the new length in bytes.
     pub fn set_range(&mut self, offset: usize, bytes: &[u8]) -> usize {
         let end = (offset + bytes.len()).max(self.string_len().unwrap_or(0));
-        self.edit(end, |s| {
+        self.edit_string(end, |s| {
             s.resize(end, 0);
             s[offset..offset + bytes.len()].copy_from_slice(bytes);
         });
@@ -103,13 +108,15 @@ impl<'k> Write<'k> {
     }
 
     fn string_len(&self) -> Option<usize> {
-        let Value::Str(s) = self.item()?.value();
-        Some(s.len())
+        match self.item()?.value() {
+            Value::Str(s) => Some(s.len()),
+            _ => None,
+        }
     }
 
     /// Changes the string, absent counting as empty, through `f`; it will have `len` bytes. The result
     /// is `raw`. A large value is changed in place unless someone else still holds it.
-    fn edit(&mut self, len: usize, f: impl FnOnce(&mut Vec<u8>)) {
+    fn edit_string(&mut self, len: usize, f: impl FnOnce(&mut Vec<u8>)) {
         if let Some((entry, _)) = self.found
             && entry.repr() == Repr::Blob
         {
@@ -123,7 +130,7 @@ impl<'k> Write<'k> {
                 s.with_bytes(|b| v.extend_from_slice(b));
                 v
             }
-            None => Vec::with_capacity(len),
+            _ => Vec::with_capacity(len),
         };
         f(&mut bytes);
         if fits(self.key.bytes.len(), bytes.len()) {
@@ -152,9 +159,11 @@ impl<'k> Write<'k> {
 
     /// Removes the key and hands out its value.
     pub fn take(&mut self) -> Option<Owned> {
-        let owned = self.item()?.to_owned();
-        self.remove();
-        Some(owned)
+        let found = self.found.take()?;
+        let deadline = found.0.deadline();
+        let value = self.keyspace.take_found(self.db, found);
+        self.changed = true;
+        Some(Owned { value, deadline })
     }
 
     /// Sets the key to a value from elsewhere, with its deadline.
@@ -166,16 +175,121 @@ impl<'k> Write<'k> {
             OwnedValue::Bytes(b, raw) if fits(key, b.len()) => self.store(Payload::Short(&b, raw), ttl),
             OwnedValue::Bytes(b, _) => self.store(Payload::Blob(Arc::new(b)), ttl),
             OwnedValue::Blob(b) => self.store(Payload::Blob(b), ttl),
+            OwnedValue::Packed(packing, b) if fits(key, b.len()) => {
+                self.store(Payload::Packed(packing, &b), ttl);
+            }
+            OwnedValue::Packed(packing, b) => self.store(Payload::Object(packing.object(b)), ttl),
+            OwnedValue::Object(object) => self.store(Payload::Object(object), ttl),
         }
+    }
+
+    /// Changes a collection through `f`; an absent key counts as an empty one. The key is removed if the
+    /// collection is empty afterwards. A packed collection is copied out and back: O(its bytes), without
+    /// allocating; a large one is changed in place. To be followed by `commit` or `unchanged`.
+    ///
+    /// # Errors
+    /// The key holds another type; `f` is not called.
+    pub fn edit<C: Collection, R>(
+        &mut self,
+        f: impl FnOnce(&mut C, &mut Space<'_>) -> R,
+    ) -> Result<R, WrongKind> {
+        self.changed = true;
+        let Some((entry, place)) = self.found else {
+            let mut collection = C::empty(&self.keyspace.space());
+            let result = f(&mut collection, &mut self.keyspace.space());
+            self.store_collection(collection, None, Ttl::Clear);
+            return Ok(result);
+        };
+        if entry.repr().kind() != C::KIND {
+            self.changed = false;
+            return Err(WrongKind);
+        }
+        self.keyspace.before_change(self.db, entry);
+        if let Some((packing, buffer)) = self.keyspace.copy_packed(entry) {
+            let mut collection = C::from_packed(packing, buffer);
+            let result = f(&mut collection, &mut self.keyspace.space());
+            self.store_collection(collection, Some((entry, place)), Ttl::Keep);
+            return Ok(result);
+        }
+        let object = entry.object().expect("a collection that is not packed is an object");
+        let collection = C::of(object).expect("the kind was compared");
+        let result = f(collection, &mut self.keyspace.space());
+        self.settle(collection.is_empty(), object);
+        Ok(result)
+    }
+
+    /// Stores a whole collection in place of what the key held, without a deadline; an empty one removes the key.
+    pub fn replace<C: Collection>(&mut self, collection: C) {
+        self.changed = true;
+        if let Some((entry, _)) = self.found {
+            self.keyspace.before_change(self.db, entry);
+        }
+        self.store_collection(collection, self.found, Ttl::Clear);
+    }
+
+    /// What a new collection is built with, before [`Write::replace`].
+    pub fn space(&mut self) -> Space<'_> {
+        self.keyspace.space()
+    }
+
+    /// Stores a collection over what was found, in the smallest form; its buffer is kept for the next edit.
+    fn store_collection<C: Collection>(&mut self, collection: C, found: Option<(Entry, Place)>, ttl: Ttl) {
+        if collection.is_empty() {
+            if found.is_some() {
+                self.remove();
+            }
+            return;
+        }
+        match collection.packed() {
+            Some((packing, bytes)) if fits(self.key.bytes.len(), bytes.len()) => {
+                self.store(Payload::Packed(packing, bytes), ttl);
+                if let Some(buffer) = collection.into_packed() {
+                    self.keyspace.keep_buffer(buffer);
+                }
+            }
+            _ => self.store(Payload::Object(Box::new(collection.into())), ttl),
+        }
+    }
+
+    /// After a change in place: removes the key if nothing is left, packs what became small, notes deadlines.
+    fn settle(&mut self, empty: bool, object: &Object) {
+        if empty {
+            return self.remove();
+        }
+        let Some(found) = self.found else { return };
+        match object.packed() {
+            // Well below the limit, so that a value around it does not go back and forth.
+            Some((packing, bytes))
+                if bytes.len() < MAX_INLINE / 2 && fits(self.key.bytes.len(), bytes.len()) =>
+            {
+                let bytes = bytes.to_vec();
+                self.store(Payload::Packed(packing, &bytes), Ttl::Keep);
+            }
+            _ => {
+                found.0.refresh_object();
+                self.keyspace.note_due(self.db, found);
+            }
+        }
+    }
+
+    /// Ends an edit that changed nothing after all.
+    pub fn unchanged(mut self) {
+        self.changed = false;
     }
 
     /// Counts and reports what was changed through this guard.
     #[inline]
-    pub fn commit(mut self, events: &[Event]) {
+    pub fn commit(self, events: &[Event]) {
+        self.commit_many(events, 1);
+    }
+
+    /// As [`Write::commit`], for what counts as `changes` changes.
+    #[inline]
+    pub fn commit_many(mut self, events: &[Event], changes: u64) {
         if self.created {
             self.keyspace.report(self.db, self.key.bytes, &[NEW]);
         }
-        self.keyspace.report_change(self.db, self.key.bytes, events);
+        self.keyspace.report_change(self.db, self.key.bytes, events, changes);
         self.changed = false;
     }
 

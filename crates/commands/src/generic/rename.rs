@@ -145,14 +145,12 @@ fn copy(cx: &mut Ctx<'_>) -> Result<(), Error> {
     if db == cx.db && from.bytes() == to.bytes() {
         return Err(SAME);
     }
-    let value = cx.keyspace.read(cx.db, from).map(|item| item.to_owned());
-    let copied = match value {
-        Some(value) if replace || !cx.keyspace.write(db, to).exists() => {
-            put(cx.keyspace, db, to, value, "copy_to");
-            true
-        }
-        _ => false,
-    };
+    let wanted = cx.keyspace.read(cx.db, from).is_some() && (replace || !cx.keyspace.write(db, to).exists());
+    let value = if wanted { cx.keyspace.duplicate(cx.db, from) } else { None };
+    let copied = value.is_some();
+    if let Some(value) = value {
+        put(cx.keyspace, db, to, value, "copy_to");
+    }
     cx.out.integer(copied.into());
     Ok(())
 }

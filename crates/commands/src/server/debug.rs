@@ -190,6 +190,7 @@ fn object(cx: &mut Ctx<'_>) -> Result<(), Error> {
             middle @ 64..=16_383 => 2 + middle,
             long => 5 + long,
         },
+        _ => item.memory(0),
     };
     let idle = item.idle_seconds(now);
     let description = format!(
@@ -304,10 +305,16 @@ impl Hash {
     fn mix_item(&mut self, item: &Item<'_>) {
         let kind: u32 = match item.kind() {
             Kind::String => 0,
+            Kind::List => 1,
+            Kind::Set => 2,
+            Kind::SortedSet => 3,
+            Kind::Hash => 4,
+            Kind::Stream => 6,
         };
         self.mix(&kind.to_be_bytes());
         match item.value() {
             Value::Str(value) => self.mix(&value.to_bytes()),
+            _ => {}
         }
         if item.deadline().is_some() {
             self.add(b"!!expire!!");

@@ -283,14 +283,16 @@ fn ratio(cx: &mut Ctx<'_>, name: &str, value: f64) {
 }
 
 fn usage(cx: &mut Ctx<'_>) -> Result<(), Error> {
+    let mut samples = 5;
     let mut rest = Rest::new(cx.argv, 3);
     while let Some(option) = rest.next() {
-        if !is(option, "SAMPLES") || rest.int()? < 0 {
+        if !is(option, "SAMPLES") {
             return Err(Error::Syntax);
         }
+        samples = usize::try_from(rest.int()?).map_err(|_| Error::Syntax)?;
     }
     match cx.keyspace.peek(cx.db, cx.key(2)) {
-        Some(item) => cx.out.integer(item.memory() as i64),
+        Some(item) => cx.out.integer(item.memory(samples) as i64),
         None => cx.out.null(),
     }
     Ok(())

@@ -29,7 +29,7 @@ fn mget(cx: &mut Ctx<'_>) -> Result<(), Error> {
     cx.out.array(count);
     cx.for_each_key(1, 1, count, |cx, _, key| match cx.keyspace.read(cx.db, key).map(|item| item.value()) {
         Some(Value::Str(string)) => reply(cx.out, string),
-        None => cx.out.null(),
+        _ => cx.out.null(),
     });
     Ok(())
 }

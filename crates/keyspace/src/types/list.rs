@@ -1,0 +1,62 @@
+//! A list.
+
+use super::{Collection, Packing, Space};
+use crate::slab::Bin;
+use crate::value::{Encoding, Kind};
+
+/// A list.
+#[derive(Debug)]
+pub struct List(Vec<u8>);
+
+/// The same by reference.
+#[derive(Clone, Copy, Debug)]
+pub struct ListRef<'a>(&'a [u8]);
+
+impl List {
+    /// The same by reference.
+    pub fn view(&self) -> ListRef<'_> {
+        ListRef(&self.0)
+    }
+}
+
+impl<'a> ListRef<'a> {
+    pub(crate) fn from_packed(_packing: Packing, bytes: &'a [u8]) -> Self {
+        ListRef(bytes)
+    }
+
+    /// How it is stored.
+    pub fn encoding(&self) -> Encoding {
+        Encoding::Listpack
+    }
+
+    /// Bytes taken beside the entry.
+    pub fn memory(&self, _samples: usize) -> usize {
+        self.0.len()
+    }
+}
+
+impl Collection for List {
+    const KIND: Kind = Kind::List;
+    fn empty(_space: &Space<'_>) -> Self {
+        List(Vec::new())
+    }
+    fn from_packed(_packing: Packing, bytes: Vec<u8>) -> Self {
+        List(bytes)
+    }
+    fn packed(&self) -> Option<(Packing, &[u8])> {
+        Some((Packing::List, &self.0))
+    }
+    fn into_packed(self) -> Option<Vec<u8>> {
+        Some(self.0)
+    }
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+    fn pieces(&self) -> usize {
+        1
+    }
+    fn free(self, _bin: &mut Bin<'_>) {}
+    fn duplicate(&self, _space: &mut Space<'_>) -> Self {
+        List(self.0.clone())
+    }
+}

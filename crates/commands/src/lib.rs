@@ -20,6 +20,7 @@ mod error;
 mod float;
 mod generic;
 mod glob;
+mod hash;
 mod help;
 mod keys;
 mod links;

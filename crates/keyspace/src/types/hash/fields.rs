@@ -375,8 +375,8 @@ impl Fields {
                 break;
             }
         }
-        let blocks = if seen == 0 { 0 } else { bytes as f64 / seen as f64 * self.len() as f64 };
-        size_of::<Self>() + self.table.directory_bytes() + self.table.capacity() / 9 * 64 + blocks as usize
+        let blocks = bytes * self.len() / seen.max(1);
+        size_of::<Self>() + self.table.directory_bytes() + self.table.capacity() / 9 * 64 + blocks
     }
 
     /// A copy of all fields with their deadlines.

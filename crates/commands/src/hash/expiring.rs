@@ -105,11 +105,7 @@ fn get(cx: &mut Ctx<'_>, fields: Range<usize>) -> Result<(), Error> {
 }
 
 /// Replies the values of fields, and sets or removes their deadlines.
-fn get_and_set_deadlines(
-    cx: &mut Ctx<'_>,
-    fields: Range<usize>,
-    deadline: Option<u64>,
-) -> Result<(), Error> {
+fn get_and_set_deadlines(cx: &mut Ctx<'_>, fields: Range<usize>, deadline: Option<u64>) -> Result<(), Error> {
     get(cx, fields.clone())?;
     let (key, argv) = (cx.key(1), cx.argv);
     let mut guard = cx.keyspace.write(cx.db, key);
@@ -153,6 +149,14 @@ enum Condition {
 }
 
 impl Condition {
+    fn parse(word: &[u8], [absent, present]: [&str; 2]) -> Option<Condition> {
+        if is(word, absent) {
+            Some(Condition::Absent)
+        } else {
+            is(word, present).then_some(Condition::Present)
+        }
+    }
+
     fn holds(self, exists: bool) -> bool {
         exists == (self == Condition::Present)
     }
@@ -183,20 +187,18 @@ impl SetOptions {
         Err(cx.wrong_arity())
     }
 
-    /// Takes in one option. Each kind is allowed once.
+    /// Takes in one option. Each kind is allowed once, as in Redis; but Valkey, whose option a key's condition is,
+    /// allows the same one again.
     fn take(&mut self, word: &[u8], rest: &mut Rest<'_>, now: u64) -> Result<(), Error> {
-        let conditions = [
-            ("NX", Condition::Absent),
-            ("XX", Condition::Present),
-            ("FNX", Condition::Absent),
-            ("FXX", Condition::Present),
-        ];
-        if let Some((name, condition)) = conditions.into_iter().find(|(name, _)| is(word, name)) {
-            let (old, error) = match name.len() {
-                2 => (&mut self.key, Error::Text("ERR Only one of XX or NX arguments can be specified")),
-                _ => (&mut self.field, Error::Text("ERR Only one of FXX or FNX arguments can be specified")),
+        if let Some(condition) = Condition::parse(word, ["NX", "XX"]) {
+            return match self.key.replace(condition) {
+                Some(old) if old != condition => Err(Error::Syntax),
+                _ => Ok(()),
             };
-            return if old.replace(condition).is_some() { Err(error) } else { Ok(()) };
+        }
+        if let Some(condition) = Condition::parse(word, ["FNX", "FXX"]) {
+            let error = Error::Text("ERR Only one of FXX or FNX arguments can be specified");
+            return if self.field.replace(condition).is_some() { Err(error) } else { Ok(()) };
         }
         let time = options::time_option(word, now);
         if time.is_none() && !is(word, "KEEPTTL") {
@@ -223,7 +225,8 @@ fn pairs(cx: &Ctx<'_>, rest: &mut Rest<'_>) -> Result<Range<usize>, Error> {
         return Err(cx.wrong_arity());
     }
     let error = || Error::Text("ERR invalid number of fields");
-    let count = rest.int().ok().filter(|count| (1..=i64::from(i32::MAX)).contains(count)).ok_or_else(error)?;
+    let count =
+        rest.int().ok().filter(|count| (1..=i64::from(i32::MAX)).contains(count)).ok_or_else(error)?;
     if rest.len() as i64 != 2 * count {
         return Err(cx.wrong_arity());
     }

@@ -19,7 +19,8 @@ pub(super) fn fields(argv: Argv<'_>, at: usize, not_positive: Error) -> Result<R
         let text = "ERR Mandatory argument FIELDS is missing or not at the right position";
         return Err(Error::Text(text));
     }
-    let count = argv.get(at + 1).and_then(number::parse_i64).filter(|&count| count > 0).ok_or(not_positive)?;
+    let count =
+        argv.get(at + 1).and_then(number::parse_i64).filter(|&count| count > 0).ok_or(not_positive)?;
     let fields = at + 2..argv.len();
     if count as usize != fields.len() {
         return Err(Error::Text("ERR The `numfields` parameter must match the number of arguments"));

@@ -13,8 +13,31 @@ use crate::encoding::listpack::{Element, Listpack, ListpackRef, MAX_SAFE_SIZE};
 use crate::slab::Bin;
 use crate::value::{Encoding, Kind};
 use crate::write::Ttl;
-use fields::{Fields, NEVER};
+use fields::Fields;
 use packed::{Packed, PackedRef};
+
+/// What stands for no deadline where one is compared with others.
+const NEVER: u64 = u64::MAX;
+
+/// What becomes of a field's deadline when its value is set.
+#[derive(Clone, Copy)]
+enum NewTtl {
+    /// It stays unless it is at or before this time.
+    KeepAfter(u64),
+    At(u64),
+}
+
+impl NewTtl {
+    /// The new deadline in place of an old one. Either may be [`NEVER`].
+    #[inline]
+    fn after(self, old: u64) -> u64 {
+        match self {
+            NewTtl::KeepAfter(now) if old > now => old,
+            NewTtl::KeepAfter(_) => NEVER,
+            NewTtl::At(at) => at,
+        }
+    }
+}
 
 /// A hash.
 #[derive(Debug)]
@@ -79,36 +102,34 @@ impl Hash {
     /// Sets a field; says whether it is new. One that is due already counts as there; [`Ttl::Keep`] keeps a
     /// deadline that has not passed.
     pub fn set(&mut self, space: &mut Space<'_>, field: &[u8], value: &[u8], ttl: Ttl) -> bool {
-        let now = space.now;
-        let deadline = |old: u64| match ttl {
-            Ttl::Keep if old > now => old,
-            Ttl::Keep | Ttl::Clear => NEVER,
-            Ttl::At(at) => at,
+        let ttl = match ttl {
+            Ttl::Keep => NewTtl::KeepAfter(space.now),
+            Ttl::Clear => NewTtl::KeepAfter(NEVER),
+            Ttl::At(at) => NewTtl::At(at),
         };
         if field.len().max(value.len()) > space.limits.hash_max_listpack_value {
             self.enlarge(space);
         }
         match &mut self.0 {
             Form::Packed(packed) => {
-                if matches!(ttl, Ttl::At(_)) {
+                if matches!(ttl, NewTtl::At(_)) {
                     packed.make_timed();
                 }
-                let is_new = packed.set(field, value, deadline);
+                let is_new = packed.set(field, value, ttl);
                 if is_new && packed.view().len() > space.limits.hash_max_listpack_entries {
                     self.enlarge(space);
                 }
                 is_new
             }
-            Form::Large(fields) => fields.set(space.slab, field, value, deadline),
+            Form::Large(fields) => fields.set(space.slab, field, value, ttl),
         }
     }
 
-    /// Chooses the form for `pairs` more fields, of which some may be there already, whose names and values have
-    /// `bytes` bytes together and at most `longest` each.
-    pub fn make_room(&mut self, space: &mut Space<'_>, pairs: usize, longest: usize, bytes: usize) {
+    /// Chooses the form before `pairs` fields are set, of which some may be there already, whose names and values
+    /// have `bytes` bytes together.
+    pub fn make_room(&mut self, space: &mut Space<'_>, pairs: usize, bytes: usize) {
         if let Form::Packed(packed) = &self.0
             && (pairs > space.limits.hash_max_listpack_entries
-                || longest > space.limits.hash_max_listpack_value
                 || packed.view().bytes().len() + bytes > MAX_SAFE_SIZE)
         {
             self.enlarge(space);
@@ -174,7 +195,7 @@ impl Hash {
         let mut fields = Fields::new(space.hasher);
         for entry in packed.view().iter() {
             let (field, value) = (entry.field.to_bytes(), entry.value.to_bytes());
-            fields.set(space.slab, &field, &value, |_| entry.deadline);
+            fields.set(space.slab, &field, &value, NewTtl::At(entry.deadline));
         }
         self.0 = Form::Large(Box::new(fields));
     }

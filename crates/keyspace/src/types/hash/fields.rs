@@ -11,6 +11,7 @@
 //! written anew unless the new value fits it. Knows neither packed hashes nor when a hash becomes large.
 #![allow(unsafe_code)]
 
+use super::{NEVER, NewTtl};
 use crate::hash::Hasher;
 use crate::slab::{Bin, MAX_BLOCK, Slab, block_size};
 use crate::table::{BlockPtr, CURSOR_SHIFT, Layout, Place, Table};
@@ -18,8 +19,6 @@ use std::ptr::NonNull;
 
 /// The flag of a block with a deadline.
 const TIMED: u8 = 1;
-/// What stands for no deadline outside of blocks.
-pub(super) const NEVER: u64 = u64::MAX;
 
 /// The [`Layout`] of a hash's table.
 struct FieldBlocks;
@@ -244,21 +243,14 @@ impl Fields {
         Some(unsafe { block.entry() })
     }
 
-    /// Sets a field's value and deadline, which `deadline` makes of the old one ([`NEVER`] for a new field).
-    /// Says whether the field is new.
-    pub(super) fn set(
-        &mut self,
-        slab: &mut Slab,
-        field: &[u8],
-        value: &[u8],
-        deadline: impl FnOnce(u64) -> u64,
-    ) -> bool {
+    /// Sets a field's value and deadline, which `ttl` makes of the old one. Says whether the field is new.
+    pub(super) fn set(&mut self, slab: &mut Slab, field: &[u8], value: &[u8], ttl: NewTtl) -> bool {
         let (hash, found) = self.find(field);
         let Some((old, place)) = found else {
-            self.insert(slab, hash, field, value, deadline(NEVER));
+            self.insert(slab, hash, field, value, ttl.after(NEVER));
             return true;
         };
-        let deadline = deadline(old.deadline());
+        let deadline = ttl.after(old.deadline());
         let (size, old_size) = (Block::size_for(field, value, deadline), old.size());
         if block_size(size) == block_size(old_size) && old.is_timed() == (deadline != NEVER) {
             old.overwrite(value);

@@ -11,7 +11,7 @@
 
 use crate::encoding::listpack::{Element, Listpack, ListpackRef, Pos};
 
-use super::fields::NEVER;
+use super::{NEVER, NewTtl};
 
 /// A packed hash by reference.
 #[derive(Clone, Copy, Debug)]
@@ -153,19 +153,19 @@ impl Packed {
         *self = Packed { list, timed: true };
     }
 
-    /// Sets a field's value and deadline, which `deadline` makes of the old one ([`NEVER`] for a new field).
-    /// Says whether the field is new. Only a timed hash takes a deadline.
+    /// Sets a field's value and deadline, which `ttl` makes of the old one. Says whether the field is new. Only a
+    /// timed hash takes a deadline. A field that is given one moves even if it has the same.
     #[inline]
-    pub(super) fn set(&mut self, field: &[u8], value: &[u8], deadline: impl FnOnce(u64) -> u64) -> bool {
+    pub(super) fn set(&mut self, field: &[u8], value: &[u8], ttl: NewTtl) -> bool {
         let view = self.view();
         let Some(pos) = view.find(field) else {
-            self.add(field, value, deadline(NEVER));
+            self.add(field, value, ttl.after(NEVER));
             return true;
         };
         let value_pos = view.after(pos);
         let old = view.deadline_after(value_pos);
-        let new = deadline(old);
-        if new == old {
+        let new = ttl.after(old);
+        if new == old && !matches!(ttl, NewTtl::At(_)) {
             self.list.replace(value_pos, value);
         } else {
             self.list.remove_many(pos, 3);

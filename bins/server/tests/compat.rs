@@ -30,6 +30,11 @@ fn generic() {
 }
 
 #[test]
+fn hashes() {
+    play_group("hashes");
+}
+
+#[test]
 fn connection() {
     play_group("connection");
 }
@@ -46,7 +51,7 @@ fn every_group_has_a_test() {
         .map(|entry| entry.expect("readable").file_name().into_string().expect("UTF-8"))
         .collect();
     groups.sort();
-    assert_eq!(groups, ["connection", "generic", "server", "strings"]);
+    assert_eq!(groups, ["connection", "generic", "hashes", "server", "strings"]);
 }
 
 #[test]

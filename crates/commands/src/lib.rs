@@ -22,6 +22,7 @@ mod error;
 mod float;
 mod generic;
 mod glob;
+mod hash;
 mod help;
 mod keys;
 mod links;

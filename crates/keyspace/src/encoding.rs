@@ -3,6 +3,7 @@
 
 pub mod intset;
 pub mod listpack;
+pub mod ordered;
 
 use std::fmt;
 

@@ -16,7 +16,7 @@ fn keyspace(databases: usize) -> Keyspace {
 }
 
 fn text(item: &Item<'_>) -> Vec<u8> {
-    let Value::Str(s) = item.value();
+    let Value::Str(s) = item.value() else { panic!("the model has strings only") };
     s.to_bytes().into_owned()
 }
 

@@ -263,6 +263,25 @@ impl Keyspace {
         Some(Item::new(entry, self.policy))
     }
 
+    /// Users' reads of several keys at once, in the order of the keys, together with what it takes to build
+    /// collections from them.
+    pub fn read_all<'k>(
+        &'k mut self,
+        db: usize,
+        keys: impl Iterator<Item = Key<'k>>,
+    ) -> (Vec<Option<Item<'k>>>, Space<'k>) {
+        let policy = self.policy;
+        // Reading removes expired keys only, never the entry of a key that was read before.
+        let mut found = |key| {
+            let (entry, _) = self.find_counted(db, key)?;
+            self.touch(entry);
+            Some(Item::new(entry, policy))
+        };
+        let items = keys.map(&mut found).collect();
+        // Building collections takes and frees blocks of their own; it changes no entry.
+        (items, self.space())
+    }
+
     /// A guard for changing one key, present or absent.
     #[inline]
     pub fn write<'k>(&'k mut self, db: usize, key: Key<'k>) -> Write<'k> {

@@ -22,6 +22,7 @@ mod float;
 mod generic;
 mod glob;
 mod help;
+mod hyperloglog;
 mod keys;
 mod links;
 mod monitor;

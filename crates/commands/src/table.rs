@@ -9,6 +9,7 @@ static FAMILIES: &[&[Row]] = &[
     crate::connection::ROWS,
     crate::connection::client::ROWS,
     crate::generic::ROWS,
+    crate::hyperloglog::ROWS,
     crate::monitor::ROWS,
     crate::server::ROWS,
     crate::server::configuration::ROWS,

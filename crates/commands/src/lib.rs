@@ -11,6 +11,7 @@
 
 mod args;
 mod bitmap;
+mod blocking;
 mod client;
 mod commandlog;
 mod connection;

@@ -243,6 +243,7 @@ impl<'k> Write<'k> {
         f: impl FnOnce(&mut C, &mut Space<'_>) -> R,
     ) -> Result<R, WrongKind> {
         self.changed = true;
+        self.keyspace.prepare_growth();
         let Some((entry, place)) = self.found else {
             let mut collection = C::empty(&self.keyspace.space());
             let result = f(&mut collection, &mut self.keyspace.space());

@@ -24,6 +24,7 @@ mod generic;
 mod glob;
 mod hash;
 mod help;
+mod hyperloglog;
 mod keys;
 mod links;
 mod monitor;

@@ -10,6 +10,7 @@ static FAMILIES: &[&[Row]] = &[
     crate::connection::client::ROWS,
     crate::generic::ROWS,
     crate::hash::ROWS,
+    crate::hyperloglog::ROWS,
     crate::monitor::ROWS,
     crate::server::ROWS,
     crate::server::configuration::ROWS,

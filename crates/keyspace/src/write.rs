@@ -1,5 +1,6 @@
 //! The guard through which every change of a key goes.
 
+use crate::encoding::canonical_int;
 use crate::entry::{Entry, Head, MAX_INLINE, Payload, Repr, blob, fits};
 use crate::event::{Event, EventClass};
 use crate::key::Key;
@@ -107,6 +108,57 @@ impl<'k> Write<'k> {
         end
     }
 
+    /// Sets the key to a string that is `raw` whatever it spells. Large ones are not copied.
+    pub fn set_bytes(&mut self, bytes: Vec<u8>, ttl: Ttl) {
+        if fits(self.key.bytes.len(), bytes.len()) {
+            self.store(Payload::Short(&bytes, true), ttl);
+        } else {
+            self.store(Payload::Blob(Arc::new(bytes)), ttl);
+        }
+    }
+
+    /// Changes the string's bytes in place through `f`, padded with zero bytes to at least `len`; an absent
+    /// key counts as empty. The result is `raw`. Nothing is copied or allocated unless the string grows
+    /// beyond its block or someone else still holds it.
+    pub fn edit_bytes<R>(&mut self, len: usize, f: impl FnOnce(&mut [u8]) -> R) -> R {
+        let old = self.string_len().unwrap_or(0);
+        let len = len.max(old);
+        if let Some((entry, _)) = self.found {
+            match entry.repr() {
+                Repr::Blob => {
+                    self.keyspace.before_change(self.db, entry);
+                    self.changed = true;
+                    return entry.edit_blob(|blob| f(padded(blob, len)));
+                }
+                Repr::Short | Repr::ShortRaw if old == len => {
+                    self.keyspace.before_change(self.db, entry);
+                    self.changed = true;
+                    return entry.edit_short(f);
+                }
+                _ => {}
+            }
+        }
+        if fits(self.key.bytes.len(), len) {
+            let mut bytes = [0; MAX_INLINE];
+            self.copy_string(&mut bytes);
+            let result = f(&mut bytes[..len]);
+            self.store(Payload::Short(&bytes[..len], true), Ttl::Keep);
+            result
+        } else {
+            let mut bytes = vec![0; len];
+            self.copy_string(&mut bytes);
+            let result = f(&mut bytes);
+            self.store(Payload::Blob(Arc::new(bytes)), Ttl::Keep);
+            result
+        }
+    }
+
+    fn copy_string(&self, to: &mut [u8]) {
+        if let Some(Value::Str(string)) = self.item().map(|item| item.value()) {
+            string.with_bytes(|bytes| to[..bytes.len()].copy_from_slice(bytes));
+        }
+    }
+
     fn string_len(&self) -> Option<usize> {
         match self.item()?.value() {
             Value::Str(s) => Some(s.len()),
@@ -114,9 +166,9 @@ impl<'k> Write<'k> {
         }
     }
 
-    /// Changes the string, absent counting as empty, through `f`; it will have `len` bytes. The result
-    /// is `raw`. A large value is changed in place unless someone else still holds it.
-    fn edit_string(&mut self, len: usize, f: impl FnOnce(&mut Vec<u8>)) {
+    /// Changes the string, absent counting as empty, through `f`; it will have about `len` bytes, for which
+    /// there is room. The result is `raw`. A large value is changed in place unless someone else holds it.
+    pub fn edit_string<R>(&mut self, len: usize, f: impl FnOnce(&mut Vec<u8>) -> R) -> R {
         if let Some((entry, _)) = self.found
             && entry.repr() == Repr::Blob
         {
@@ -124,20 +176,17 @@ impl<'k> Write<'k> {
             self.changed = true;
             return entry.edit_blob(|blob| f(bytes_for_edit(blob, len)));
         }
-        let mut bytes = match self.item().map(|i| i.value()) {
-            Some(Value::Str(s)) => {
-                let mut v = Vec::with_capacity(len);
-                s.with_bytes(|b| v.extend_from_slice(b));
-                v
-            }
-            _ => Vec::with_capacity(len),
-        };
-        f(&mut bytes);
+        let mut bytes = Vec::with_capacity(len);
+        if let Some(Value::Str(s)) = self.item().map(|i| i.value()) {
+            s.with_bytes(|b| bytes.extend_from_slice(b));
+        }
+        let result = f(&mut bytes);
         if fits(self.key.bytes.len(), bytes.len()) {
             self.store(Payload::Short(&bytes, true), Ttl::Keep);
         } else {
             self.store(Payload::Blob(Arc::new(bytes)), Ttl::Keep);
         }
+        result
     }
 
     /// Sets or removes the deadline, in unix milliseconds. The key must exist.
@@ -194,6 +243,7 @@ impl<'k> Write<'k> {
         f: impl FnOnce(&mut C, &mut Space<'_>) -> R,
     ) -> Result<R, WrongKind> {
         self.changed = true;
+        self.keyspace.prepare_growth();
         let Some((entry, place)) = self.found else {
             let mut collection = C::empty(&self.keyspace.space());
             let result = f(&mut collection, &mut self.keyspace.space());
@@ -329,30 +379,20 @@ fn bytes_for_edit(blob: &mut Blob, len: usize) -> &mut Vec<u8> {
     bytes
 }
 
-/// The value of a decimal integer in the one form that prints back to the same bytes.
-#[inline]
-fn canonical_int(bytes: &[u8]) -> Option<i64> {
-    if bytes.is_empty() || bytes.len() > 20 || !(bytes[0] == b'-' || bytes[0].is_ascii_digit()) {
-        return None;
+/// The bytes of a large value, ready for a change and padded with zero bytes to `len`. When they outgrow
+/// their block, the new one comes zeroed from the system, so that a far offset costs no more than a near one.
+fn padded(blob: &mut Blob, len: usize) -> &mut [u8] {
+    if len > blob.capacity() {
+        let mut grown = vec![0; len + len / 2];
+        grown[..blob.len()].copy_from_slice(blob);
+        grown.truncate(len);
+        *blob = Arc::new(grown);
     }
-    let (negative, digits) = match bytes {
-        [b'-', rest @ ..] => (true, rest),
-        _ => (false, bytes),
-    };
-    match digits {
-        [b'0'] if !negative => return Some(0),
-        [] | [b'0', ..] => return None,
-        _ => {}
+    let bytes = Arc::make_mut(blob);
+    if len > bytes.len() {
+        bytes.resize(len, 0);
     }
-    let mut v: i64 = 0;
-    for d in digits {
-        if !d.is_ascii_digit() {
-            return None;
-        }
-        // Summed as a negative number, whose range is the larger one.
-        v = v.checked_mul(10)?.checked_sub(i64::from(d - b'0'))?;
-    }
-    if negative { Some(v) } else { v.checked_neg() }
+    bytes
 }
 
 impl Drop for Write<'_> {
@@ -365,32 +405,5 @@ impl Str<'_> {
     /// Whether two strings have the same bytes.
     pub fn equals(&self, bytes: &[u8]) -> bool {
         self.with_bytes(|b| b == bytes)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::canonical_int;
-
-    #[test]
-    fn only_integers_that_print_back_the_same_are_canonical() {
-        for v in [0, 1, -1, 7, 10, -10, 255, i64::MAX, i64::MIN, i64::MAX - 1, i64::MIN + 1] {
-            assert_eq!(canonical_int(v.to_string().as_bytes()), Some(v));
-        }
-        for s in [
-            "",
-            "-",
-            "+1",
-            "01",
-            "-0",
-            "-01",
-            " 1",
-            "1 ",
-            "1a",
-            "9223372036854775808",
-            "-9223372036854775809",
-        ] {
-            assert_eq!(canonical_int(s.as_bytes()), None, "{s}");
-        }
     }
 }

@@ -30,6 +30,7 @@ mod links;
 mod monitor;
 mod pause;
 mod row;
+mod scripting;
 mod server;
 mod set;
 mod settings;
@@ -43,7 +44,7 @@ mod transaction;
 mod watches;
 
 pub use docs::markdown;
-pub use engine::{BatchOutcome, Engine, Next, Options};
+pub use engine::{BatchOutcome, Beside, Engine, Next, Options};
 pub use error::Error;
 pub use links::{Address, ClientId, Close, Identity, LinkInfo, Links, NetTotals, ProcessStats};
 pub use row::{Acl, Begin, Find, Flags, Group, KeyFlags, KeySpec, Row};

@@ -12,6 +12,7 @@ static FAMILIES: &[&[Row]] = &[
     crate::hash::ROWS,
     crate::hyperloglog::ROWS,
     crate::monitor::ROWS,
+    crate::scripting::ROWS,
     crate::server::ROWS,
     crate::server::configuration::ROWS,
     crate::server::debug::ROWS,

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::host::{Host, Reply, Session};
+use crate::host::{Host, Session};
 use crate::library::{self, Function, Loading};
 use crate::lua::{Ref, Vm};
-use crate::run::{self, Words};
+use crate::run::{self, Finished, Words};
 use crate::sandbox::{self, Sandbox, Versions};
 use crate::shebang::{self, Refusal, ScriptFlags};
 
@@ -205,8 +205,8 @@ impl Functions {
         Some(self.libraries[library].functions[*place].flags)
     }
 
-    /// Runs a function, which must exist. Its result, or why it failed, goes to `reply`.
-    pub fn run(&mut self, name: &[u8], words: &dyn Words, host: &mut dyn Host, reply: &mut dyn Reply) {
+    /// Runs a function, which must exist.
+    pub fn run(&mut self, name: &[u8], words: &dyn Words, host: &mut dyn Host) -> Finished<'_> {
         let (library, place) = &self.functions[name];
         let function = &self.libraries[library].functions[*place];
         let machine = self.machine.as_mut().expect("there is a function");
@@ -216,7 +216,7 @@ impl Functions {
         run::push_words(lua, words, run::Part::Arguments);
         let mut session = Session::new(host);
         let result = machine.vm.call(&mut session, 2, &machine.sandbox.handler);
-        run::finish(machine.vm.lua(), result, session.protocol, name, reply);
+        Finished::new(machine.vm.lua(), result, session.protocol, &function.name)
     }
 
     /// Bytes that the state has allocated.

@@ -26,7 +26,7 @@ mod shebang;
 
 pub use functions::{FunctionInfo, Functions, Library, Policy};
 pub use host::{Host, LogLevel, Protocol, Replication, Reply, Verdict};
-pub use run::Words;
+pub use run::{Failed, Finished, Words};
 pub use sandbox::Versions;
 pub use scripts::{Digest, ScriptId, Scripts};
 pub use shebang::{Refusal, ScriptFlags};

@@ -724,12 +724,6 @@ impl Lua {
             None
         }
     }
-
-    /// Collects all garbage.
-    pub(crate) fn collect(&mut self) {
-        // SAFETY: the state is valid; there are no finalizers.
-        unsafe { ffi::lua_gc(self.raw(), ffi::LUA_GCCOLLECT, 0) };
-    }
 }
 
 /// There is no room on the Lua stack.

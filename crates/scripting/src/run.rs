@@ -40,24 +40,50 @@ pub(crate) fn push_words(lua: &mut Lua, words: &dyn Words, part: Part) {
     }
 }
 
-/// Replies what a call has come to, and removes it from the stack. `name` is what errors call the script.
-pub(crate) fn finish(
-    lua: &mut Lua,
+/// A script that has run. Its result is still where it was left.
+#[must_use = "the result is to be replied"]
+pub struct Finished<'s> {
+    lua: &'s mut Lua,
     result: Result<(), Failure>,
     protocol: Protocol,
-    name: &[u8],
-    reply: &mut dyn Reply,
-) {
-    match result {
-        Ok(()) => convert::reply_value(lua, protocol, reply),
-        Err(_) => {
-            let (mut text, count) = describe(lua);
-            if let Some(place) = place(lua) {
-                text.extend_from_slice(&[b" script: ", name, b", on ", &place[..], b"."].concat());
-            }
-            lua.pop(1);
-            reply.error(&text, count);
+    /// What errors call the script.
+    name: &'s [u8],
+}
+
+/// Why a script has failed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Failed {
+    /// The error's code and text.
+    pub text: Vec<u8>,
+    /// Whether it is new to the server's statistics.
+    pub count: bool,
+}
+
+impl<'s> Finished<'s> {
+    pub(crate) fn new(
+        lua: &'s mut Lua,
+        result: Result<(), Failure>,
+        protocol: Protocol,
+        name: &'s [u8],
+    ) -> Finished<'s> {
+        Finished { lua, result, protocol, name }
+    }
+
+    /// Replies its result.
+    ///
+    /// # Errors
+    /// If the script has failed: nothing is replied then.
+    pub fn reply(self, reply: &mut dyn Reply) -> Result<(), Failed> {
+        if self.result.is_ok() {
+            convert::reply_value(self.lua, self.protocol, reply);
+            return Ok(());
         }
+        let (mut text, count) = describe(self.lua);
+        if let Some(place) = place(self.lua) {
+            text.extend_from_slice(&[b" script: ", self.name, b", on ", &place[..], b"."].concat());
+        }
+        self.lua.pop(1);
+        Err(Failed { text, count })
     }
 }
 

@@ -165,6 +165,8 @@ fn restrict_libraries(lua: &mut Lua) {
     lua.set_field(-2, "load");
     lua.wrap(Guard::Pcall);
     lua.set_field(-2, "pcall");
+    lua.wrap(Guard::Xpcall);
+    lua.set_field(-2, "xpcall");
     lua.get_field(-1, "math");
     random::open(lua);
     lua.pop(1);

@@ -5,9 +5,9 @@ use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::sync::Arc;
 
 use crate::api;
-use crate::host::{Host, Reply, Session};
+use crate::host::{Host, Session};
 use crate::lua::{Lua, Ref, Vm};
-use crate::run::{self, Words};
+use crate::run::{self, Finished, Words};
 use crate::sandbox::{self, Sandbox, Versions};
 use crate::shebang::{self, Refusal, ScriptFlags};
 
@@ -131,8 +131,8 @@ impl Scripts {
         &self.script(id).digest
     }
 
-    /// Runs a script. Its result, or why it failed, goes to `reply`.
-    pub fn run(&mut self, id: ScriptId, words: &dyn Words, host: &mut dyn Host, reply: &mut dyn Reply) {
+    /// Runs a script.
+    pub fn run(&mut self, id: ScriptId, words: &dyn Words, host: &mut dyn Host) -> Finished<'_> {
         self.runs += 1;
         let runs = self.runs;
         let script = self.slots[id.0 as usize].as_mut().expect("the script exists");
@@ -149,7 +149,7 @@ impl Scripts {
         lua.push_ref(&script.function);
         let mut session = Session::new(host);
         let result = self.vm.call(&mut session, 0, &self.sandbox.handler);
-        run::finish(self.vm.lua(), result, session.protocol, &script.digest, reply);
+        Finished::new(self.vm.lua(), result, session.protocol, &script.digest)
     }
 
     /// Number of scripts.

@@ -37,6 +37,9 @@ pub(crate) enum Guard {
     Load,
     /// Redis's `pcall`: an error that is a table with an error text is that text.
     Pcall,
+    /// `xpcall`: the handler runs when the error has left the function, so that a script that is to end cannot go on in
+    /// there, where Lua runs no hooks.
+    Xpcall,
     /// The `__newindex` of protected tables.
     Refuse,
 }
@@ -47,7 +50,7 @@ impl Guard {
         match self {
             Guard::Change | Guard::Read | Guard::Metatable | Guard::LoadString => 1,
             Guard::Pairs => 2,
-            Guard::Load | Guard::Pcall | Guard::Refuse => 0,
+            Guard::Load | Guard::Pcall | Guard::Xpcall | Guard::Refuse => 0,
         }
     }
 
@@ -60,6 +63,7 @@ impl Guard {
             Guard::LoadString => load_string,
             Guard::Load => load,
             Guard::Pcall => pcall,
+            Guard::Xpcall => xpcall,
             Guard::Refuse => refuse,
         }
     }
@@ -243,6 +247,24 @@ unsafe extern "C-unwind" fn pcall(l: *mut ffi::lua_State) -> c_int {
         ffi::lua_pushboolean(l, 0);
         ffi::lua_insert(l, -2);
         2
+    }
+}
+
+unsafe extern "C-unwind" fn xpcall(l: *mut ffi::lua_State) -> c_int {
+    // SAFETY: as above. The function is moved above its handler.
+    unsafe {
+        ffi::luaL_checkany(l, 2);
+        ffi::lua_settop(l, 2);
+        ffi::lua_insert(l, 1);
+        let succeeded = ffi::lua_pcall(l, 0, ffi::LUA_MULTRET, 0) == ffi::LUA_OK;
+        if !succeeded {
+            ffi::lua_pushvalue(l, 1);
+            ffi::lua_insert(l, -2);
+            ffi::lua_pcall(l, 1, 1, 0);
+        }
+        ffi::lua_pushboolean(l, c_int::from(succeeded));
+        ffi::lua_replace(l, 1);
+        ffi::lua_gettop(l)
     }
 }
 

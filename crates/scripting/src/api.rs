@@ -84,9 +84,8 @@ fn log(lua: &mut Lua) -> Result<i32, Raise> {
     if args < 2 {
         return Err(raise(lua, "redis.log() requires two arguments or more."));
     }
-    let level = match lua.kind(1) {
-        Kind::Number => convert::truncated(lua.number(1)),
-        _ => return Err(raise(lua, "First argument must be a number (log level).")),
+    let Some(level) = lua.as_number(1).map(convert::truncated) else {
+        return Err(raise(lua, "First argument must be a number (log level)."));
     };
     let Some((_, level)) = usize::try_from(level).ok().and_then(|level| LOG_LEVELS.get(level)) else {
         return Err(raise(lua, "Invalid log level."));
@@ -146,9 +145,10 @@ const WRONG_ARGUMENTS: &[u8] = b"ERR wrong number or type of arguments";
 fn error_reply(lua: &mut Lua) -> Result<i32, Raise> {
     let text = match only_string(lua) {
         None => WRONG_ARGUMENTS.to_vec(),
-        Some([b'-', text @ ..]) => text.to_vec(),
-        Some(text) if text.contains(&b' ') => text.to_vec(),
-        Some(text) => [b"ERR ", text].concat(),
+        Some(text) => {
+            let text = text.strip_prefix(b"-").unwrap_or(text);
+            if text.contains(&b' ') { text.to_vec() } else { [b"ERR ", text].concat() }
+        }
     };
     convert::push_error(lua, &text, false);
     Ok(1)

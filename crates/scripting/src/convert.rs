@@ -153,7 +153,7 @@ fn push_set(lua: &mut Lua, rest: &mut &[u8], len: i64) -> Result<(), Raise> {
 
 /// Pops the topmost value and replies it.
 pub(crate) fn reply_value(lua: &mut Lua, protocol: Protocol, reply: &mut dyn Reply) {
-    if lua.reserve(6).is_err() {
+    if lua.reserve(4).is_err() {
         reply.error(b"ERR reached lua stack limit", true);
         return lua.pop(1);
     }
@@ -196,7 +196,7 @@ type Convert = fn(&mut Lua, Protocol, &mut dyn Reply) -> bool;
 /// of the stack and below which is the table, says whether the value is one that it converts.
 const SPECIAL: [(&str, Convert); 7] = [
     ("err", reply_error),
-    ("ok", |lua, _, reply| lua.bytes(-1).map(|text| reply.status(text)).is_some()),
+    ("ok", |lua, _, reply| lua.bytes(-1).map(|text| reply.status(c_text(text))).is_some()),
     ("double", |lua, _, reply| {
         let is = lua.kind(-1) == Kind::Number;
         if is {
@@ -206,9 +206,20 @@ const SPECIAL: [(&str, Convert); 7] = [
     }),
     ("map", reply_map),
     ("set", reply_set),
-    ("big_number", |lua, _, reply| lua.bytes(-1).map(|digits| reply.big_number(digits)).is_some()),
+    ("big_number", |lua, _, reply| lua.bytes(-1).map(|digits| reply.big_number(&one_line(digits))).is_some()),
     ("verbatim_string", reply_verbatim),
 ];
+
+/// A text up to its first zero byte.
+fn c_text(text: &[u8]) -> &[u8] {
+    text.split(|byte| *byte == 0).next().unwrap_or_default()
+}
+
+/// The same with blanks for line ends.
+fn one_line(text: &[u8]) -> Vec<u8> {
+    let blank = |byte: &u8| if matches!(byte, b'\r' | b'\n') { b' ' } else { *byte };
+    c_text(text).iter().map(blank).collect()
+}
 
 fn reply_error(lua: &mut Lua, _: Protocol, reply: &mut dyn Reply) -> bool {
     if lua.kind(-1) != Kind::String {
@@ -217,7 +228,7 @@ fn reply_error(lua: &mut Lua, _: Protocol, reply: &mut dyn Reply) -> bool {
     lua.get_field(-2, "ignore_error_stats_update");
     let count = !lua.truth(-1);
     lua.pop(1);
-    reply.error(lua.bytes(-1).unwrap_or_default(), count);
+    reply.error(c_text(lua.bytes(-1).unwrap_or_default()), count);
     true
 }
 
@@ -266,9 +277,10 @@ fn reply_verbatim(lua: &mut Lua, _: Protocol, reply: &mut dyn Reply) -> bool {
     }
     lua.get_field(-1, "format");
     lua.get_field(-2, "string");
-    let format = lua.bytes(-2).and_then(|format| format.first_chunk::<3>().copied());
-    let is = match (format, lua.bytes(-1)) {
-        (Some(format), Some(text)) => {
+    let is = match (lua.bytes(-2), lua.bytes(-1)) {
+        (Some(given), Some(text)) => {
+            let mut format = *b"   ";
+            format.iter_mut().zip(given).for_each(|(to, from)| *to = *from);
             reply.verbatim(format, text);
             true
         }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::host::{Host, Session};
 use crate::library::{self, Function, Loading};
+use crate::libs::random::Random;
 use crate::lua::{Ref, Vm};
 use crate::run::{self, Finished, Words};
 use crate::sandbox::{self, Sandbox, Versions};
@@ -55,6 +56,7 @@ struct Machine {
     sandbox: Sandbox,
     /// The globals while a library is loaded.
     loading: Ref,
+    random: Random,
 }
 
 /// All libraries.
@@ -214,8 +216,9 @@ impl Functions {
         lua.push_ref(&function.callback);
         run::push_words(lua, words, run::Part::Keys);
         run::push_words(lua, words, run::Part::Arguments);
-        let mut session = Session::new(host);
+        let mut session = Session::new(host, machine.random);
         let result = machine.vm.call(&mut session, 2, &machine.sandbox.handler);
+        machine.random = session.random;
         Finished::new(machine.vm.lua(), result, session.protocol, &function.name)
     }
 
@@ -285,7 +288,7 @@ impl Machine {
     fn new(versions: &Versions, limit: usize) -> Machine {
         let mut vm = Vm::new(limit);
         let (sandbox, loading) = sandbox::for_functions(&mut vm, versions);
-        Machine { vm, sandbox, loading }
+        Machine { vm, sandbox, loading, random: Random::new(0) }
     }
 
     /// Runs the text of a library. Its globals are few while it runs, and those of functions afterwards.
@@ -297,7 +300,7 @@ impl Machine {
             return Err(Refusal::quoting("Error compiling function: ", &reason, ""));
         }
         sandbox::show(lua, &self.loading);
-        let mut session = Session::new(host);
+        let mut session = Session::new(host, self.random);
         session.loading = Some(Loading::default());
         let result = self.vm.call(&mut session, 0, &self.sandbox.handler);
         let functions = session.loading.map(|loading| loading.functions).unwrap_or_default();

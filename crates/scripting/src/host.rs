@@ -1,5 +1,7 @@
 //! What scripts ask of the server that runs them, and where their results go.
 
+use crate::libs::random::Random;
+
 /// The version of the protocol in which a script sees replies.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Protocol {
@@ -86,14 +88,13 @@ pub(crate) struct Session<'h> {
     pub(crate) host: &'h mut dyn Host,
     /// How the script sees replies: `redis.setresp`.
     pub(crate) protocol: Protocol,
-    pub(crate) random: crate::libs::random::Random,
+    pub(crate) random: Random,
     /// What a library that is being loaded has registered; `None` unless one is.
     pub(crate) loading: Option<crate::library::Loading>,
 }
 
 impl<'h> Session<'h> {
-    pub(crate) fn new(host: &'h mut dyn Host) -> Session<'h> {
-        let random = crate::libs::random::Random::new(0);
+    pub(crate) fn new(host: &'h mut dyn Host, random: Random) -> Session<'h> {
         Session { host, protocol: Protocol::Resp2, random, loading: None }
     }
 }

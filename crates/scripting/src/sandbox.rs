@@ -219,7 +219,10 @@ fn refuse_unknown(lua: &mut Lua) {
 fn unknown_name(lua: &mut Lua) -> Result<i32, Raise> {
     let name = match lua.kind(2) {
         Kind::String | Kind::Number => String::from_utf8_lossy(lua.to_bytes(2).unwrap_or_default()).into_owned(),
-        _ => lua.kind_name(2).to_owned(),
+        _ => {
+            let text = "Second argument to luaProtectedTableError must be a string or number";
+            return Err(lua.raise_here(text));
+        }
     };
     Err(lua.raise_here(&format!("Script attempted to access nonexistent global variable '{name}'")))
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::api;
 use crate::host::{Host, Session};
+use crate::libs::random::Random;
 use crate::lua::{Lua, Ref, Vm};
 use crate::run::{self, Finished, Words};
 use crate::sandbox::{self, Sandbox, Versions};
@@ -44,6 +45,7 @@ pub struct Scripts {
     by_body: Map<Arc<[u8]>>,
     /// Scripts that EVAL has brought.
     evaluated: usize,
+    random: Random,
     runs: u64,
     evicted: u64,
 }
@@ -63,6 +65,7 @@ impl Scripts {
             by_digest: Map::default(),
             by_body: Map::default(),
             evaluated: 0,
+            random: Random::new(0),
             runs: 0,
             evicted: 0,
         }
@@ -147,8 +150,9 @@ impl Scripts {
         lua.set_field(-2, "ARGV");
         lua.pop(1);
         lua.push_ref(&script.function);
-        let mut session = Session::new(host);
+        let mut session = Session::new(host, self.random);
         let result = self.vm.call(&mut session, 0, &self.sandbox.handler);
+        self.random = session.random;
         Finished::new(self.vm.lua(), result, session.protocol, &script.digest)
     }
 

@@ -18,6 +18,15 @@ impl Ctx<'_> {
         self.state.last_ns
     }
 
+    /// Whether there is a command with such a name.
+    pub(crate) fn knows(&self, argv: Argv<'_>) -> bool {
+        match self.state.find(argv) {
+            Found::Command(_) => true,
+            Found::Container(_) => argv.len() == 1,
+            Found::Unknown => false,
+        }
+    }
+
     /// The command that a script wants to execute, or why it cannot.
     pub(crate) fn find_for_script(
         &self,

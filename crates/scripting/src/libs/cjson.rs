@@ -41,7 +41,7 @@ const FUNCTIONS: &[(&str, Native)] = &[
     ("encode_sparse_array", set_sparse),
     ("encode_max_depth", |lua| set_integer(lua, Setting::EncodeMaxDepth, 1, i64::from(i32::MAX))),
     ("decode_max_depth", |lua| set_integer(lua, Setting::DecodeMaxDepth, 1, i64::from(i32::MAX))),
-    ("encode_number_precision", |lua| set_integer(lua, Setting::Precision, 1, 17)),
+    ("encode_number_precision", |lua| set_integer(lua, Setting::Precision, 1, 14)),
     ("encode_keep_buffer", |lua| set_word(lua, Setting::KeepBuffer, &["off", "on"])),
     ("encode_invalid_numbers", |lua| set_word(lua, Setting::EncodeInvalid, &["off", "on", "null"])),
     ("decode_invalid_numbers", |lua| set_word(lua, Setting::DecodeInvalid, &["off", "on"])),

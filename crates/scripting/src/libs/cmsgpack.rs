@@ -2,7 +2,7 @@
 //!
 //! A number is an integer if it is whole and fits into 64 bits, else a float if that is exact, else a double. A table is
 //! an array if its keys are 1 to its size. Tables nested deeper than [`MAX_NESTING`], functions and userdata are nil.
-//! Reading knows no extension types, and takes binary for strings.
+//! Reading knows neither extension types nor binary.
 
 use super::{check_bytes, check_integer, optional_integer, push_library};
 use crate::lua::{Kind, Lua, Native, Raise};
@@ -234,14 +234,14 @@ fn read_value(lua: &mut Lua, rest: &mut &[u8]) -> Result<(), Malformed> {
         0xc2 | 0xc3 => lua.push_boolean(tag == 0xc3),
         0xca => lua.push_number(f64::from(f32::from_bits(unsigned(rest, 4)? as u32))),
         0xcb => lua.push_number(f64::from_bits(unsigned(rest, 8)?)),
-        0xcc..=0xcf => lua.push_number(unsigned(rest, 1 << (tag - 0xcc))? as f64),
+        // One of 64 bits wraps around, as in the original.
+        0xcc..=0xcf => lua.push_number(unsigned(rest, 1 << (tag - 0xcc))? as i64 as f64),
         0xd0 => lua.push_number(f64::from(unsigned(rest, 1)? as i8)),
         0xd1 => lua.push_number(f64::from(unsigned(rest, 2)? as i16)),
         0xd2 => lua.push_number(f64::from(unsigned(rest, 4)? as i32)),
         0xd3 => lua.push_number(unsigned(rest, 8)? as i64 as f64),
-        0xc4..=0xc6 | 0xd9..=0xdb => {
-            let width = if tag < 0xd9 { 1 << (tag - 0xc4) } else { 1 << (tag - 0xd9) };
-            let len = unsigned(rest, width)? as usize;
+        0xd9..=0xdb => {
+            let len = unsigned(rest, 1 << (tag - 0xd9))? as usize;
             lua.push_bytes(take(rest, len)?);
         }
         0xdc | 0xdd => {

@@ -1,5 +1,4 @@
-//! `math.random` and `math.randomseed`: the same sequence in every run of every script, as in Redis, from the generator
-//! of `lrand48` (48 bits, linear congruential).
+//! `math.random` and `math.randomseed`, from the generator of `lrand48` (48 bits, linear congruential), as in Redis.
 
 use super::{check_integer, check_number};
 use crate::lua::{Lua, Raise};

@@ -125,6 +125,8 @@ impl Format {
 
 fn pack(lua: &mut Lua) -> Result<i32, Raise> {
     let mut format = Format::new(lua)?;
+    // A missing argument is nil.
+    lua.push_nil();
     let mut out = Vec::new();
     let mut argument = 2;
     while let Some((option, size)) = format.next(lua)? {
@@ -133,8 +135,7 @@ fn pack(lua: &mut Lua) -> Result<i32, Raise> {
             b'b' | b'B' | b'h' | b'H' | b'l' | b'L' | b'T' | b'i' | b'I' => {
                 let mut bytes = [0; MAX_INTEGER];
                 let value = check_number(lua, argument)?;
-                let value = if value < 0.0 { crate::convert::truncated(value) as u64 } else { value as u64 };
-                bytes[..8].copy_from_slice(&value.to_le_bytes());
+                bytes[..8].copy_from_slice(&wrapped(value).to_le_bytes());
                 out.extend_from_slice(format.order(&mut bytes[..size]));
                 argument += 1;
             }
@@ -168,14 +169,25 @@ fn pack(lua: &mut Lua) -> Result<i32, Raise> {
     Ok(1)
 }
 
+/// A number as an integer of 64 bits, as C converts it there to a signed one if it is negative, and else to an unsigned one.
+fn wrapped(value: f64) -> u64 {
+    const LIMIT: f64 = 18_446_744_073_709_551_616.0;
+    match value {
+        value if value < 0.0 || value.is_nan() => crate::convert::truncated(value) as u64,
+        value if value >= LIMIT => 0,
+        value => value as u64,
+    }
+}
+
 fn unpack(lua: &mut Lua) -> Result<i32, Raise> {
     let mut format = Format::new(lua)?;
     let data = check_bytes(lua, 2)?;
     let position = optional_integer(lua, 3, 1)?;
-    if position < 1 {
+    if position == 0 {
         return Err(lua.bad_argument(3, "offset must be 1 or greater"));
     }
-    let mut at = position as usize - 1;
+    // A negative one is beyond any data.
+    let mut at = usize::try_from(position - 1).unwrap_or(usize::MAX);
     let mut results = 0;
     while let Some((option, size)) = format.next(lua)? {
         at = at.saturating_add(format.padding(at, option, size));
@@ -268,8 +280,8 @@ fn size(lua: &mut Lua) -> Result<i32, Raise> {
     while let Some((option, size)) = format.next(lua)? {
         position += format.padding(position, option, size);
         match (option, size) {
-            (b's', _) => return Err(lua.bad_argument(1, "variable-size format in 'struct.size'")),
-            (b'c', 0) => return Err(lua.bad_argument(1, "variable-length format in 'struct.size'")),
+            (b's', _) => return Err(lua.bad_argument(1, "option 's' has no fixed size")),
+            (b'c', 0) => return Err(lua.bad_argument(1, "option 'c0' has no fixed size")),
             _ => {}
         }
         if !option.is_ascii_alphanumeric() {

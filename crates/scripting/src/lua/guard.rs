@@ -225,7 +225,11 @@ unsafe extern "C-unwind" fn load(l: *mut ffi::lua_State) -> c_int {
 unsafe extern "C-unwind" fn pcall(l: *mut ffi::lua_State) -> c_int {
     // SAFETY: as above. There is a function at index 1, whose arguments follow.
     unsafe {
-        ffi::luaL_checkany(l, 1);
+        if ffi::lua_gettop(l) == 0 {
+            ffi::lua_pushboolean(l, 0);
+            ffi::lua_pushstring_(l, c"attempt to call a boolean value".as_ptr());
+            return 2;
+        }
         let args = ffi::lua_gettop(l) - 1;
         let status = ffi::lua_pcall(l, args, ffi::LUA_MULTRET, 0);
         if status == ffi::LUA_OK {
@@ -237,16 +241,13 @@ unsafe extern "C-unwind" fn pcall(l: *mut ffi::lua_State) -> c_int {
         if ffi::lua_type(l, -1) == ffi::LUA_TTABLE {
             ffi::lua_pushstring_(l, c"err".as_ptr());
             ffi::lua_rawget_(l, -2);
-            let text = ffi::lua_isstring(l, -1) != 0;
-            if text {
+            if ffi::lua_isstring(l, -1) != 0 {
                 ffi::lua_replace(l, -2);
-            } else {
-                ffi::lua_settop(l, -2);
             }
         }
         ffi::lua_pushboolean(l, 0);
-        ffi::lua_insert(l, -2);
-        2
+        ffi::lua_insert(l, 1);
+        ffi::lua_gettop(l)
     }
 }
 
@@ -260,7 +261,10 @@ unsafe extern "C-unwind" fn xpcall(l: *mut ffi::lua_State) -> c_int {
         if !succeeded {
             ffi::lua_pushvalue(l, 1);
             ffi::lua_insert(l, -2);
-            ffi::lua_pcall(l, 1, 1, 0);
+            if ffi::lua_pcall(l, 1, 1, 0) != ffi::LUA_OK {
+                ffi::lua_settop(l, -2);
+                ffi::lua_pushstring_(l, c"error in error handling".as_ptr());
+            }
         }
         ffi::lua_pushboolean(l, c_int::from(succeeded));
         ffi::lua_replace(l, 1);

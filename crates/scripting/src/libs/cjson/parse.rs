@@ -172,7 +172,6 @@ impl Parser<'_> {
             b'n' if rest.starts_with(b"null") => (Token::Null, 4),
             // What `strtod` reads besides.
             b'i' | b'I' | b'n' | b'N' | b'+' if self.accept_invalid && is_invalid_number(rest) => return self.number(),
-            0 if rest.len() == 1 => (Token::Error("invalid token"), 0),
             _ => (Token::Error("invalid token"), 0),
         };
         self.at += len;
@@ -208,11 +207,6 @@ impl Parser<'_> {
                         return Token::Error(text);
                     }
                 },
-                Some(_) if at + 1 < self.text.len() => {
-                    // A zero byte within the text is taken as it is.
-                    out.push(0);
-                    at += 1;
-                }
                 _ => {
                     self.token_at = at;
                     return Token::Error("unexpected end of string");

@@ -22,7 +22,9 @@ mod error;
 mod float;
 mod generic;
 mod glob;
+mod hash;
 mod help;
+mod hyperloglog;
 mod keys;
 mod links;
 mod monitor;
@@ -37,6 +39,8 @@ mod syntax;
 mod table;
 #[cfg(test)]
 mod testing;
+mod transaction;
+mod watches;
 
 pub use docs::markdown;
 pub use engine::{BatchOutcome, Engine, Next, Options};

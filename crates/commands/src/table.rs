@@ -9,6 +9,8 @@ static FAMILIES: &[&[Row]] = &[
     crate::connection::ROWS,
     crate::connection::client::ROWS,
     crate::generic::ROWS,
+    crate::hash::ROWS,
+    crate::hyperloglog::ROWS,
     crate::monitor::ROWS,
     crate::server::ROWS,
     crate::server::configuration::ROWS,
@@ -19,6 +21,7 @@ static FAMILIES: &[&[Row]] = &[
     crate::server::memory::ROWS,
     crate::set::ROWS,
     crate::string::ROWS,
+    crate::transaction::ROWS,
 ];
 
 /// Index of a command or subcommand in the [`Table`].

@@ -963,7 +963,7 @@ impl<L: Layout> Table<L> {
 pub(crate) const CURSOR_SHIFT: u32 = 11;
 
 #[inline(always)]
-fn prefetch(p: *const u8) {
+pub(crate) fn prefetch(p: *const u8) {
     #[cfg(all(target_arch = "x86_64", not(miri)))]
     // SAFETY: a prefetch reads nothing that the program sees, at any address.
     unsafe {

@@ -17,6 +17,7 @@ mod commandlog;
 mod connection;
 mod context;
 mod docs;
+mod effects;
 mod engine;
 mod error;
 mod float;

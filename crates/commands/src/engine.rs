@@ -6,7 +6,7 @@ use carnelian_resp::{Argv, Batch, Limits, ProtocolError, ReplyBuf};
 
 use crate::args;
 use crate::blocking::Blocking;
-use crate::client::{Client, ClientFlags, Clients, ReplyMode};
+use crate::client::{Client, ClientFlags, Clients};
 use crate::commandlog::{self, CommandLogs};
 use crate::context::Ctx;
 use crate::error::Error;

@@ -24,6 +24,7 @@ mod glob;
 mod help;
 mod keys;
 mod links;
+mod list;
 mod monitor;
 mod pause;
 mod row;

@@ -136,7 +136,7 @@ fn waits_end_on_time() {
     session.advance_ms(1);
     assert_eq!(sent(&mut session), [(2, "*-1 ".to_owned())]);
     session.advance_ms(9);
-    assert_eq!(sent(&mut session), [(3, "$-1 ".to_owned()), (4, "_ ".to_owned())]);
+    assert_eq!(sent(&mut session), [(3, "*-1 ".to_owned()), (4, "_ ".to_owned())]);
     session.run("RPUSH k x");
     assert_eq!(session.run("LLEN k"), "(integer) 1");
 }

@@ -10,6 +10,7 @@
 //! The crate sees no socket, no file and no thread.
 
 mod args;
+mod bitmap;
 mod blocking;
 mod client;
 mod commandlog;
@@ -21,7 +22,9 @@ mod error;
 mod float;
 mod generic;
 mod glob;
+mod hash;
 mod help;
+mod hyperloglog;
 mod keys;
 mod links;
 mod list;
@@ -29,6 +32,7 @@ mod monitor;
 mod pause;
 mod row;
 mod server;
+mod set;
 mod settings;
 mod stats;
 mod string;
@@ -36,6 +40,8 @@ mod syntax;
 mod table;
 #[cfg(test)]
 mod testing;
+mod transaction;
+mod watches;
 
 pub use docs::markdown;
 pub use engine::{BatchOutcome, Engine, Next, Options};

@@ -28,6 +28,7 @@ mod help;
 mod hyperloglog;
 mod keys;
 mod links;
+mod list;
 mod monitor;
 mod pause;
 mod row;

@@ -23,13 +23,16 @@ mod error;
 mod float;
 mod generic;
 mod glob;
+mod hash;
 mod help;
+mod hyperloglog;
 mod keys;
 mod links;
 mod monitor;
 mod pause;
 mod row;
 mod server;
+mod set;
 mod settings;
 mod sorted_set;
 mod stats;
@@ -38,6 +41,8 @@ mod syntax;
 mod table;
 #[cfg(test)]
 mod testing;
+mod transaction;
+mod watches;
 
 pub use docs::markdown;
 pub use engine::{BatchOutcome, Engine, Next, Options};

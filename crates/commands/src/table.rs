@@ -9,6 +9,8 @@ static FAMILIES: &[&[Row]] = &[
     crate::connection::ROWS,
     crate::connection::client::ROWS,
     crate::generic::ROWS,
+    crate::hash::ROWS,
+    crate::hyperloglog::ROWS,
     crate::monitor::ROWS,
     crate::server::ROWS,
     crate::server::configuration::ROWS,
@@ -18,7 +20,9 @@ static FAMILIES: &[&[Row]] = &[
     crate::server::lolwut::ROWS,
     crate::server::memory::ROWS,
     crate::sorted_set::ROWS,
+    crate::set::ROWS,
     crate::string::ROWS,
+    crate::transaction::ROWS,
 ];
 
 /// Index of a command or subcommand in the [`Table`].

@@ -48,6 +48,8 @@ pub use lag::LagHistogram;
 pub use random::Random;
 pub use snapshot::SnapshotSink;
 pub use types::hash::{Hash, HashRef};
+pub use types::list::node::End;
+pub use types::hash::{Field, Hash, HashRef};
 pub use types::list::{List, ListRef};
 pub use types::set::{Set, SetRef};
 pub use types::stream::Stream;

@@ -166,9 +166,9 @@ impl<'k> Write<'k> {
         }
     }
 
-    /// Changes the string, absent counting as empty, through `f`; it will have `len` bytes. The result
-    /// is `raw`. A large value is changed in place unless someone else still holds it.
-    fn edit_string(&mut self, len: usize, f: impl FnOnce(&mut Vec<u8>)) {
+    /// Changes the string, absent counting as empty, through `f`; it will have about `len` bytes, for which
+    /// there is room. The result is `raw`. A large value is changed in place unless someone else holds it.
+    pub fn edit_string<R>(&mut self, len: usize, f: impl FnOnce(&mut Vec<u8>) -> R) -> R {
         if let Some((entry, _)) = self.found
             && entry.repr() == Repr::Blob
         {
@@ -176,20 +176,17 @@ impl<'k> Write<'k> {
             self.changed = true;
             return entry.edit_blob(|blob| f(bytes_for_edit(blob, len)));
         }
-        let mut bytes = match self.item().map(|i| i.value()) {
-            Some(Value::Str(s)) => {
-                let mut v = Vec::with_capacity(len);
-                s.with_bytes(|b| v.extend_from_slice(b));
-                v
-            }
-            _ => Vec::with_capacity(len),
-        };
-        f(&mut bytes);
+        let mut bytes = Vec::with_capacity(len);
+        if let Some(Value::Str(s)) = self.item().map(|i| i.value()) {
+            s.with_bytes(|b| bytes.extend_from_slice(b));
+        }
+        let result = f(&mut bytes);
         if fits(self.key.bytes.len(), bytes.len()) {
             self.store(Payload::Short(&bytes, true), Ttl::Keep);
         } else {
             self.store(Payload::Blob(Arc::new(bytes)), Ttl::Keep);
         }
+        result
     }
 
     /// Sets or removes the deadline, in unix milliseconds. The key must exist.

@@ -168,12 +168,12 @@ impl Set {
     }
 
     /// An empty set that begins as a set of integers.
-    pub fn of_ints() -> Set {
+    fn of_ints() -> Set {
         Set(Form::Ints(Intset::new()))
     }
 
     /// An empty set that begins as a listpack.
-    pub fn of_strings() -> Set {
+    fn of_strings() -> Set {
         Set(Form::Pack(Listpack::new()))
     }
 

@@ -1,6 +1,6 @@
 //! Intersection, union and difference of sets in whatever form, without building a set of the keyspace.
 
-use super::{FormRef, SetRef};
+use super::{FormRef, Set, SetRef};
 use crate::encoding::listpack::Element;
 use crate::hash::Hasher;
 use crate::types::Space;
@@ -112,19 +112,26 @@ impl<'a> SetRef<'a> {
     }
 
     /// Visits the members of `first` that none of the others have, in the order of `first`. The lesser of
-    /// O(size of `first` * number of sets) and O(sum of the sizes).
+    /// O(size of `first` * number of sets) and O(sum of the sizes). Reorders the others.
     pub fn difference(
         first: SetRef<'a>,
         others: &mut [SetRef<'a>],
         space: &Space<'_>,
+        visit: impl FnMut(Element<'a>),
+    ) {
+        SetRef::visit_difference(first, others, space.hasher, visit);
+    }
+
+    fn visit_difference(
+        first: SetRef<'a>,
+        others: &mut [SetRef<'a>],
+        hasher: Hasher,
         mut visit: impl FnMut(Element<'a>),
     ) {
         if others.iter().any(|set| set.is(&first)) {
             return;
         }
-        let all = first.len() + others.iter().map(SetRef::len).sum::<usize>();
-        // Looking members up has the better constant.
-        if first.len() * (others.len() + 1) / 2 <= all {
+        if looks_up(&first, others) {
             // The largest is the most likely to have a member.
             others.sort_by_key(|set| std::cmp::Reverse(set.len()));
             return first.for_each(|element| {
@@ -134,17 +141,69 @@ impl<'a> SetRef<'a> {
             });
         }
         let mut left = Seen::default();
-        first.for_each(|element| _ = left.insert(Member::new(space.hasher, element)));
+        first.for_each(|element| _ = left.insert(Member::new(hasher, element)));
         for set in others {
-            set.for_each(|element| _ = left.remove(&Member::new(space.hasher, element)));
+            set.for_each(|element| _ = left.remove(&Member::new(hasher, element)));
             if left.is_empty() {
                 return;
             }
         }
         first.for_each(|element| {
-            if left.contains(&Member::new(space.hasher, element)) {
+            if left.contains(&Member::new(hasher, element)) {
                 visit(element);
             }
         });
     }
+}
+
+impl Set {
+    /// The intersection of at least one sets, for a key. Reorders the sets.
+    pub fn from_intersection(sets: &mut [SetRef<'_>], space: &mut Space<'_>) -> Set {
+        let smallest = sets.iter().min_by_key(|set| set.len());
+        let mut result = match smallest {
+            Some(SetRef(FormRef::Ints(_))) => Set::of_ints(),
+            _ => Set::of_strings(),
+        };
+        SetRef::intersection(sets, |element| {
+            result.add_element(space, element);
+            ControlFlow::Continue(())
+        });
+        result.narrow(space);
+        result
+    }
+
+    /// The union of sets, in their order, for a key.
+    pub fn from_union(sets: &[SetRef<'_>], space: &mut Space<'_>) -> Set {
+        let mut result = Set::of_ints();
+        for set in sets {
+            set.for_each(|element| _ = result.add_element(space, element));
+        }
+        result
+    }
+
+    /// What is in `first` and in none of the others, for a key. If it is cheaper to remove the others' members, the
+    /// result has a form that holds all of `first`, as in Redis.
+    pub fn from_difference<'a>(first: SetRef<'a>, others: &mut [SetRef<'a>], space: &mut Space<'_>) -> Set {
+        let mut result = Set::of_ints();
+        if looks_up(&first, others) {
+            let hasher = space.hasher;
+            SetRef::visit_difference(first, others, hasher, |element| _ = result.add_element(space, element));
+            return result;
+        }
+        first.for_each(|element| _ = result.add_element(space, element));
+        for set in others {
+            set.for_each(|element| element.with_bytes(|bytes| _ = result.remove(space, bytes)));
+            if result.view().is_empty() {
+                break;
+            }
+        }
+        result
+    }
+}
+
+/// Whether a difference is found by looking the members of `first` up in the others, which has the better constant,
+/// rather than by removing the others' members from it.
+fn looks_up(first: &SetRef<'_>, others: &[SetRef<'_>]) -> bool {
+    let all = first.len() + others.iter().map(SetRef::len).sum::<usize>();
+    others.iter().any(|set| set.is(first)) || first.len() * (others.len() + 1) / 2 <= all
 }

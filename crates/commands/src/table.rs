@@ -20,6 +20,7 @@ static FAMILIES: &[&[Row]] = &[
     crate::server::lolwut::ROWS,
     crate::server::memory::ROWS,
     crate::list::ROWS,
+    crate::sorted_set::ROWS,
     crate::set::ROWS,
     crate::string::ROWS,
     crate::transaction::ROWS,

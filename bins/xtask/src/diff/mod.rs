@@ -15,6 +15,7 @@ mod report;
 mod rules;
 mod run;
 mod server;
+mod sorted_sets;
 mod strings;
 mod target;
 mod valkey;
@@ -38,6 +39,7 @@ const USAGE: &str = "usage: cargo xtask diff [OPTION...]
   --seed N           the same seed sends the same stream (default: from the clock)
   --proto 2|3|both   (default both, in turns)
   --groups LIST      of strings,generic,connection,hashes,server (default all but the last)
+  --groups LIST      of strings,generic,connection,server,sorted-sets (default the first three)
   --kinds N          stop after so many kinds of mismatches (default 50)
   --show-peers yes   list how the peers differ from each other";
 
@@ -51,6 +53,7 @@ fn family(name: &str) -> anyhow::Result<Family> {
         "hashes" => hashes::plan,
         "connection" => connection::plan,
         "server" => server::plan,
+        "sorted-sets" => sorted_sets::plan,
         _ => bail!("no group {name}"),
     })
 }

@@ -22,6 +22,7 @@ mod error;
 mod float;
 mod generic;
 mod glob;
+mod hash;
 mod help;
 mod hyperloglog;
 mod keys;
@@ -30,6 +31,7 @@ mod monitor;
 mod pause;
 mod row;
 mod server;
+mod set;
 mod settings;
 mod stats;
 mod string;
@@ -37,6 +39,8 @@ mod syntax;
 mod table;
 #[cfg(test)]
 mod testing;
+mod transaction;
+mod watches;
 
 pub use docs::markdown;
 pub use engine::{BatchOutcome, Engine, Next, Options};

@@ -9,6 +9,7 @@ static FAMILIES: &[&[Row]] = &[
     crate::connection::ROWS,
     crate::connection::client::ROWS,
     crate::generic::ROWS,
+    crate::hash::ROWS,
     crate::hyperloglog::ROWS,
     crate::monitor::ROWS,
     crate::server::ROWS,
@@ -18,7 +19,9 @@ static FAMILIES: &[&[Row]] = &[
     crate::server::introspection::ROWS,
     crate::server::lolwut::ROWS,
     crate::server::memory::ROWS,
+    crate::set::ROWS,
     crate::string::ROWS,
+    crate::transaction::ROWS,
 ];
 
 /// Index of a command or subcommand in the [`Table`].

@@ -52,7 +52,7 @@ fn point(longitude: &[u8], latitude: &[u8]) -> Result<Point, Error> {
 
 /// A number as the peers read it.
 fn number(text: &[u8]) -> Result<f64, Error> {
-    crate::float::parse_f64(text).ok_or(Error::NotFloat)
+    crate::double::parse(text).ok_or(Error::NotFloat)
 }
 
 /// The metres of a unit of length.

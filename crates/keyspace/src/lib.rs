@@ -47,9 +47,8 @@ pub use keyspace::{Change, ExpireRun, Free, Keyspace, Memory, Observer, Options,
 pub use lag::LagHistogram;
 pub use random::Random;
 pub use snapshot::SnapshotSink;
-pub use types::hash::{Hash, HashRef};
-pub use types::list::node::End;
 pub use types::hash::{Field, Hash, HashRef};
+pub use types::list::node::End;
 pub use types::list::{List, ListRef};
 pub use types::set::{Set, SetRef};
 pub use types::stream::Stream;

@@ -19,14 +19,16 @@ pub(super) struct Area {
 }
 
 /// Everywhere that a place can be.
-pub(super) const WORLD: Area = Area { west: -180.0, east: 180.0, south: -85.051_128_78, north: 85.051_128_78 };
+pub(super) const WORLD: Area =
+    Area { west: -180.0, east: 180.0, south: -85.051_128_78, north: 85.051_128_78 };
 /// What hashes as text, which others read too, are about.
 const WHOLE_WORLD: Area = Area { south: -90.0, north: 90.0, ..WORLD };
 
 impl Area {
     /// Whether a place lies within, or on the edge.
     pub(super) fn contains(&self, point: Point) -> bool {
-        (self.west..=self.east).contains(&point.longitude) && (self.south..=self.north).contains(&point.latitude)
+        (self.west..=self.east).contains(&point.longitude)
+            && (self.south..=self.north).contains(&point.latitude)
     }
 
     /// The numbers of the column and row, of `2^steps` each, that a place lies in. On the outer edge it is one too
@@ -189,6 +191,9 @@ mod tests {
         for score in [f64::INFINITY, f64::NEG_INFINITY, -5.0, 1.5, 1e300, -1e300] {
             assert!(WORLD.contains(place(score)));
         }
-        assert_eq!((bits(f64::INFINITY), bits(f64::NEG_INFINITY), bits(-5.0)), (0, 1 << 63, 5u64.wrapping_neg()));
+        assert_eq!(
+            (bits(f64::INFINITY), bits(f64::NEG_INFINITY), bits(-5.0)),
+            (0, 1 << 63, 5u64.wrapping_neg())
+        );
     }
 }

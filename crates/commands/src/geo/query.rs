@@ -274,7 +274,8 @@ impl<'a> Parser<'a> {
             order => order,
         };
         // Only GEORADIUSBYMEMBER without a source has none, and finds nothing in any.
-        let Around { shape, unit } = self.around.unwrap_or(Around { shape: Shape::Circle { radius: 0.0 }, unit: 1.0 });
+        let Around { shape, unit } =
+            self.around.unwrap_or(Around { shape: Shape::Circle { radius: 0.0 }, unit: 1.0 });
         Ok(Query {
             centre: self.centre,
             shape,

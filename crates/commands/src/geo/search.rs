@@ -14,7 +14,8 @@ use crate::context::Ctx;
 use crate::error::Error;
 use crate::row::{Begin, Find, Flags, KeyFlags, KeySpec, Row};
 
-const COMPLEXITY: &str = "O(N+log(M)), N being the number of places around the shape, M that of all in the set.";
+const COMPLEXITY: &str =
+    "O(N+log(M)), N being the number of places around the shape, M that of all in the set.";
 
 /// The key after `word`, which is searched from argument `from` on.
 const fn stored(word: &'static str, from: i32) -> KeySpec {

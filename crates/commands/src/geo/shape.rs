@@ -33,7 +33,7 @@ impl Shape {
     /// Cells that cover the shape, each once: the one of the centre and its neighbours, but for those where nothing
     /// can be. For circles and boxes they are those that the peers look at, in their order, since it is the order of
     /// unsorted replies.
-    pub(super) fn cells(&self, centre: Point) -> impl Iterator<Item = Cell> {
+    pub(super) fn cells(&self, centre: Point) -> impl Iterator<Item = Cell> + use<> {
         let bounds = self.bounds(centre);
         let mut steps = steps_for(self.radius(centre), centre.latitude);
         let covers = |steps| Block::around(centre, steps).covers(&bounds);
@@ -46,7 +46,7 @@ impl Shape {
                 }
             }
         }
-        Block::around(centre, steps).useful(&bounds, steps)
+        Block::around(centre, steps).useful(bounds, steps)
     }
 
     /// Metres from the centre to what is farthest.
@@ -85,12 +85,8 @@ impl Shape {
 }
 
 fn bounds_of(corners: &[Point]) -> Area {
-    let empty = Area {
-        west: f64::INFINITY,
-        east: f64::NEG_INFINITY,
-        south: f64::INFINITY,
-        north: f64::NEG_INFINITY,
-    };
+    let empty =
+        Area { west: f64::INFINITY, east: f64::NEG_INFINITY, south: f64::INFINITY, north: f64::NEG_INFINITY };
     corners.iter().fold(empty, |area, corner| Area {
         west: area.west.min(corner.longitude),
         east: area.east.max(corner.longitude),
@@ -147,10 +143,10 @@ impl Block {
     }
 
     /// The cells that may have something within the bounds. Where the world has few cells, neighbours may be the same.
-    fn useful(&self, bounds: &Area, steps: u32) -> impl Iterator<Item = Cell> {
+    fn useful(self, bounds: Area, steps: u32) -> impl Iterator<Item = Cell> {
         const AROUND: [(i32, i32); 8] =
             [(0, 1), (0, -1), (1, 0), (-1, 0), (1, 1), (-1, 1), (1, -1), (-1, -1)];
-        let (centre, area, bounds) = (self.0, self.0.area(), *bounds);
+        let (centre, area) = (self.0, self.0.area());
         let is_useful = move |(east, north): &(i32, i32)| {
             let beyond = (*north < 0 && area.south < bounds.south)
                 || (*north > 0 && area.north > bounds.north)
@@ -158,7 +154,8 @@ impl Block {
                 || (*east > 0 && area.east > bounds.east);
             steps < 2 || !beyond
         };
-        let around = AROUND.into_iter().filter(is_useful).map(move |(east, north)| centre.neighbour(east, north));
+        let around =
+            AROUND.into_iter().filter(is_useful).map(move |(east, north)| centre.neighbour(east, north));
         let mut last = None;
         std::iter::once(centre).chain(around.filter(move |cell| last.replace(*cell) != Some(*cell)))
     }
@@ -208,7 +205,15 @@ mod tests {
     fn polygons_have_what_their_edges_enclose() {
         let at = |longitude, latitude| Point { longitude, latitude };
         let notched = [at(0.0, 0.0), at(4.0, 0.0), at(4.0, 4.0), at(2.0, 1.0), at(0.0, 4.0)];
-        assert!(encloses(&notched, at(0.5, 2.0)) && encloses(&notched, at(3.5, 2.0)) && encloses(&notched, at(2.0, 0.5)));
-        assert!(!encloses(&notched, at(2.0, 2.0)) && !encloses(&notched, at(5.0, 1.0)) && !encloses(&notched, at(2.0, -1.0)));
+        assert!(
+            encloses(&notched, at(0.5, 2.0))
+                && encloses(&notched, at(3.5, 2.0))
+                && encloses(&notched, at(2.0, 0.5))
+        );
+        assert!(
+            !encloses(&notched, at(2.0, 2.0))
+                && !encloses(&notched, at(5.0, 1.0))
+                && !encloses(&notched, at(2.0, -1.0))
+        );
     }
 }

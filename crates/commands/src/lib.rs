@@ -23,6 +23,7 @@ mod engine;
 mod error;
 mod float;
 mod generic;
+mod geo;
 mod glob;
 mod hash;
 mod help;

@@ -9,6 +9,7 @@ static FAMILIES: &[&[Row]] = &[
     crate::connection::ROWS,
     crate::connection::client::ROWS,
     crate::generic::ROWS,
+    crate::geo::ROWS,
     crate::hash::ROWS,
     crate::hyperloglog::ROWS,
     crate::monitor::ROWS,

@@ -14,7 +14,8 @@ const DATABASES: usize = 16;
 const DEADLINE_TOLERANCE: u64 = 2000;
 
 /// How values are read, by type: a command that others refuse, and how its replies are compared.
-const READERS: [(&str, Rule); 2] = [("GET", Rule::Exact), ("HGETALL", Rule::Pairs)];
+const READERS: [(&str, Rule); 3] =
+    [("GET", Rule::Exact), ("HGETALL", Rule::Pairs), ("SMEMBERS", Rule::Sorted)];
 
 /// A key: its database and name.
 type Name = (usize, Vec<u8>);

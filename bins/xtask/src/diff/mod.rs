@@ -15,6 +15,8 @@ mod report;
 mod rules;
 mod run;
 mod server;
+mod sets;
+mod sort;
 mod sorted_sets;
 mod strings;
 mod target;
@@ -38,8 +40,7 @@ const USAGE: &str = "usage: cargo xtask diff [OPTION...]
   --commands N       how many commands (default 1000000)
   --seed N           the same seed sends the same stream (default: from the clock)
   --proto 2|3|both   (default both, in turns)
-  --groups LIST      of strings,generic,connection,hashes,server (default all but the last)
-  --groups LIST      of strings,generic,connection,server,sorted-sets (default the first three)
+  --groups LIST      of strings,generic,connection,hashes,sets,sort,sorted-sets,server (default all but the last)
   --kinds N          stop after so many kinds of mismatches (default 50)
   --show-peers yes   list how the peers differ from each other";
 
@@ -53,6 +54,8 @@ fn family(name: &str) -> anyhow::Result<Family> {
         "hashes" => hashes::plan,
         "connection" => connection::plan,
         "server" => server::plan,
+        "sets" => sets::plan,
+        "sort" => sort::plan,
         "sorted-sets" => sorted_sets::plan,
         _ => bail!("no group {name}"),
     })
@@ -77,7 +80,9 @@ pub(crate) fn run(args: Vec<String>) -> anyhow::Result<()> {
         Some("3") => vec!["3"],
         Some(other) => bail!("--proto {other}"),
     };
-    let groups = options.take("--groups")?.unwrap_or("strings,generic,connection,hashes".to_owned());
+    let groups = options
+        .take("--groups")?
+        .unwrap_or("strings,generic,connection,hashes,sets,sort,sorted-sets".to_owned());
     let show_peers = options.take("--show-peers")?.is_some();
     if let Some(extra) = options.rest()?.first() {
         bail!("unexpected {extra}\n{USAGE}");

@@ -12,6 +12,9 @@ const DATABASES: usize = 16;
 /// Milliseconds by which deadlines may differ: the servers set them one after the other.
 const DEADLINE_TOLERANCE: u64 = 2000;
 
+/// What shows the values of all types: each refuses the others.
+const READERS: [&[&str]; 2] = [&["GET"], &["LRANGE", "0", "-1"]];
+
 /// A key: its database and name.
 type Name = (usize, Vec<u8>);
 
@@ -91,18 +94,27 @@ fn database_of(target: &mut Target, database: usize) -> anyhow::Result<Vec<(Vec<
     let mut request = Vec::new();
     for key in &keys {
         carnelian_testkit::encode(&[b"TYPE", *key], &mut request);
-        carnelian_testkit::encode(&[b"GET", *key], &mut request);
+        for reader in READERS {
+            let words = [reader[0].as_bytes(), *key].into_iter();
+            let words: Vec<&[u8]> = words.chain(reader[1..].iter().map(|word| word.as_bytes())).collect();
+            carnelian_testkit::encode(&words, &mut request);
+        }
         carnelian_testkit::encode(&[&b"OBJECT"[..], b"ENCODING", *key], &mut request);
         carnelian_testkit::encode(&[b"PEXPIRETIME", *key], &mut request);
     }
     client.send_raw(&request)?;
     let mut replies = Replies::default();
-    client.read_replies(4 * keys.len(), &mut replies)?;
-    let facts = |index: usize| Facts {
-        kind: replies.get(4 * index).to_vec(),
-        value: replies.get(4 * index + 1).to_vec(),
-        encoding: replies.get(4 * index + 2).to_vec(),
-        deadline: reply::integer(replies.get(4 * index + 3)),
+    let per_key = 3 + READERS.len();
+    client.read_replies(per_key * keys.len(), &mut replies)?;
+    let facts = |index: usize| {
+        let first = per_key * index;
+        let values = (1..=READERS.len()).flat_map(|i| replies.get(first + i).iter().copied());
+        Facts {
+            kind: replies.get(first).to_vec(),
+            value: values.collect(),
+            encoding: replies.get(first + per_key - 2).to_vec(),
+            deadline: reply::integer(replies.get(first + per_key - 1)),
+        }
     };
     Ok(keys.iter().enumerate().map(|(index, key)| (key.to_vec(), facts(index))).collect())
 }

@@ -9,6 +9,7 @@ mod dataset;
 mod draw;
 mod garbage;
 mod generic;
+mod lists;
 mod plan;
 mod report;
 mod rules;
@@ -36,7 +37,7 @@ const USAGE: &str = "usage: cargo xtask diff [OPTION...]
   --commands N       how many commands (default 1000000)
   --seed N           the same seed sends the same stream (default: from the clock)
   --proto 2|3|both   (default both, in turns)
-  --groups LIST      of strings,generic,connection,server (default the first three)
+  --groups LIST      of strings,generic,connection,lists,server (default the first three)
   --kinds N          stop after so many kinds of mismatches (default 50)
   --show-peers yes   list how the peers differ from each other";
 
@@ -47,6 +48,7 @@ fn family(name: &str) -> anyhow::Result<Family> {
     Ok(match name {
         "strings" => strings::plan,
         "generic" => generic::plan,
+        "lists" => lists::plan,
         "connection" => connection::plan,
         "server" => server::plan,
         _ => bail!("no group {name}"),

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, bail};
+use carnelian_testkit::rule::Rule;
 use carnelian_testkit::{Replies, reply};
 
 use super::rules;
@@ -12,8 +13,9 @@ const DATABASES: usize = 16;
 /// Milliseconds by which deadlines may differ: the servers set them one after the other.
 const DEADLINE_TOLERANCE: u64 = 2000;
 
-/// What shows the values of all types: each refuses the others.
-const READERS: [&[&str]; 2] = [&["GET"], &["LRANGE", "0", "-1"]];
+/// How values are read, by type: a command that others refuse, its words behind the key, and how its replies are compared.
+const READERS: [(&str, &[&str], Rule); 3] =
+    [("GET", &[], Rule::Exact), ("HGETALL", &[], Rule::Pairs), ("LRANGE", &["0", "-1"], Rule::Exact)];
 
 /// A key: its database and name.
 type Name = (usize, Vec<u8>);
@@ -94,9 +96,9 @@ fn database_of(target: &mut Target, database: usize) -> anyhow::Result<Vec<(Vec<
     let mut request = Vec::new();
     for key in &keys {
         carnelian_testkit::encode(&[b"TYPE", *key], &mut request);
-        for reader in READERS {
-            let words = [reader[0].as_bytes(), *key].into_iter();
-            let words: Vec<&[u8]> = words.chain(reader[1..].iter().map(|word| word.as_bytes())).collect();
+        for (name, rest, _) in &READERS {
+            let rest = rest.iter().map(|word| word.as_bytes());
+            let words: Vec<&[u8]> = [name.as_bytes(), *key].into_iter().chain(rest).collect();
             carnelian_testkit::encode(&words, &mut request);
         }
         carnelian_testkit::encode(&[&b"OBJECT"[..], b"ENCODING", *key], &mut request);
@@ -104,16 +106,19 @@ fn database_of(target: &mut Target, database: usize) -> anyhow::Result<Vec<(Vec<
     }
     client.send_raw(&request)?;
     let mut replies = Replies::default();
-    let per_key = 3 + READERS.len();
-    client.read_replies(per_key * keys.len(), &mut replies)?;
+    let each = 3 + READERS.len();
+    client.read_replies(each * keys.len(), &mut replies)?;
     let facts = |index: usize| {
-        let first = per_key * index;
-        let values = (1..=READERS.len()).flat_map(|i| replies.get(first + i).iter().copied());
+        let part = |i: usize| replies.get(each * index + i);
+        let read = READERS.iter().enumerate().map(|(i, (_, _, rule))| (part(1 + i), rule));
+        // The other readers are refused.
+        let value =
+            read.filter(|(reply, _)| !reply.starts_with(b"-")).map(|(reply, rule)| rule.canonical(reply));
         Facts {
-            kind: replies.get(first).to_vec(),
-            value: values.collect(),
-            encoding: replies.get(first + per_key - 2).to_vec(),
-            deadline: reply::integer(replies.get(first + per_key - 1)),
+            kind: part(0).to_vec(),
+            value: value.flatten().collect(),
+            encoding: part(each - 2).to_vec(),
+            deadline: reply::integer(part(each - 1)),
         }
     };
     Ok(keys.iter().enumerate().map(|(index, key)| (key.to_vec(), facts(index))).collect())

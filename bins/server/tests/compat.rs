@@ -36,6 +36,7 @@ groups! {
     connection
     generic
     hashes
+    lists
     server
     sets
     sort

@@ -10,6 +10,7 @@ mod draw;
 mod garbage;
 mod generic;
 mod hashes;
+mod lists;
 mod plan;
 mod report;
 mod rules;
@@ -41,6 +42,9 @@ const USAGE: &str = "usage: cargo xtask diff [OPTION...]
   --seed N           the same seed sends the same stream (default: from the clock)
   --proto 2|3|both   (default both, in turns)
   --groups LIST      of strings,generic,connection,hashes,sets,sort,sorted-sets,server (default all but the last)
+  --groups LIST      of strings,generic,connection,lists,server (default the first three)
+  --groups LIST      of strings,generic,connection,hashes,server (default all but the last)
+  --groups LIST      of strings,generic,connection,server,sorted-sets (default the first three)
   --kinds N          stop after so many kinds of mismatches (default 50)
   --show-peers yes   list how the peers differ from each other";
 
@@ -51,6 +55,7 @@ fn family(name: &str) -> anyhow::Result<Family> {
     Ok(match name {
         "strings" => strings::plan,
         "generic" => generic::plan,
+        "lists" => lists::plan,
         "hashes" => hashes::plan,
         "connection" => connection::plan,
         "server" => server::plan,

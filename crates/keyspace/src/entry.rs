@@ -327,6 +327,17 @@ impl Entry {
         }
     }
 
+    /// Whether the entry is a hash some fields of which have deadlines. Of an object, this is as of the last
+    /// [`Entry::refresh_object`].
+    #[inline]
+    pub(crate) fn has_timed_fields(self) -> bool {
+        match self.repr() {
+            Repr::HashTtl => true,
+            Repr::PackedHashTtl => self.field_due() != u64::MAX,
+            _ => false,
+        }
+    }
+
     #[cold]
     fn field_due(self) -> u64 {
         // SAFETY: the reference ends here.

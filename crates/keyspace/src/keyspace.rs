@@ -466,9 +466,9 @@ impl Keyspace {
         self.buffer = buffer;
     }
 
-    /// Notes when something is to be done about an entry that was changed in place.
-    pub(crate) fn note_due(&mut self, db: usize, found: (Entry, Place)) {
-        self.dbs[db].note_due(found);
+    /// After the object of an entry was changed in place.
+    pub(crate) fn refresh_object(&mut self, db: usize, found: (Entry, Place)) {
+        self.dbs[db].refresh_object(found);
     }
 
     pub(crate) fn policy(&self) -> AccessPolicy {
@@ -556,6 +556,11 @@ impl Keyspace {
     /// Keys that have a deadline.
     pub fn volatile_len(&self, db: usize) -> usize {
         self.dbs[db].volatile()
+    }
+
+    /// Hashes some fields of which have deadlines.
+    pub fn timed_hashes(&self, db: usize) -> usize {
+        self.dbs[db].timed_hashes()
     }
 
     /// The mean time to live of the keys that have a deadline, in milliseconds.

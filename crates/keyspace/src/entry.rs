@@ -19,7 +19,7 @@
 #![allow(unsafe_code)]
 
 use crate::slab::{Slab, block_size};
-use crate::table::{BlockPtr, Layout};
+use crate::table::{BlockPtr, Layout, prefetch};
 use crate::types::{self, Object, Packing};
 use crate::value::{Blob, Kind, Str, Value};
 use std::alloc;
@@ -485,6 +485,19 @@ impl Entry {
     pub(crate) fn object<'a>(self) -> Option<&'a mut Object> {
         // SAFETY: the entry holds a Box there.
         self.repr().is_object().then(|| unsafe { &mut **self.object_ref() })
+    }
+
+    /// Asks the processor for the object, if there is one.
+    #[inline]
+    pub(crate) fn prefetch_object(self) -> bool {
+        let is_object = self.repr().is_object();
+        if is_object {
+            // SAFETY: the entry holds a Box there, which is not followed.
+            let object = unsafe { self.object_ref().cast::<*const u8>().read() };
+            prefetch(object);
+            prefetch(object.wrapping_add(64));
+        }
+        is_object
     }
 
     /// Renews what the tag says of an object that was changed in place.

@@ -257,6 +257,22 @@ impl Keyspace {
         self.dbs[db].table.prefetch_block(key.hash);
     }
 
+    /// Asks the processor for the object of a key whose entry was prefetched before; whether it has one.
+    #[inline]
+    pub fn prefetch_object(&self, db: usize, key: Key<'_>) -> bool {
+        self.dbs[db].find(key).is_some_and(|(entry, _)| entry.prefetch_object())
+    }
+
+    /// Asks the processor for what an object that was prefetched before points to.
+    #[inline]
+    pub fn prefetch_members(&self, db: usize, key: Key<'_>) {
+        if let Some((entry, _)) = self.dbs[db].find(key)
+            && let Some(object) = entry.object()
+        {
+            object.prefetch();
+        }
+    }
+
     // --- single keys ------------------------------------------------------------------------------
 
     /// A user's read: counts a hit or a miss and updates the access clock.

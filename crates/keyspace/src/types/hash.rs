@@ -189,6 +189,14 @@ impl Hash {
         })
     }
 
+    /// Asks the processor for what finding a field reads first.
+    #[inline]
+    pub(crate) fn prefetch(&self) {
+        if let Form::Packed(packed) = &self.0 {
+            packed.prefetch();
+        }
+    }
+
     /// Turns a packed hash into a table.
     #[cold]
     fn enlarge(&mut self, space: &mut Space<'_>) {

@@ -90,11 +90,14 @@ impl Index {
             let mut bits = group.matches(tag);
             while bits != 0 {
                 let i = bits.trailing_zeros() as usize / 16;
+                bits &= bits - 1;
+                if group.tags[i] != tag {
+                    continue;
+                }
                 let pos = (0..i).fold(group.start as Pos, |pos, _| after_pair(list, pos));
-                if group.tags[i] == tag && list.get(pos) == wanted {
+                if list.get(pos) == wanted {
                     return Some((g * FIELDS + i, pos));
                 }
-                bits &= bits - 1;
             }
         }
         None

@@ -199,6 +199,14 @@ impl Object {
         }
     }
 
+    /// Asks the processor for what the object points to.
+    #[inline]
+    pub(crate) fn prefetch(&self) {
+        if let Object::Hash(hash) = self {
+            hash.prefetch();
+        }
+    }
+
     pub(crate) fn packed(&self) -> Option<(Packing, &[u8])> {
         any!(self, c => c.packed())
     }

@@ -37,6 +37,8 @@ groups! {
     generic
     hashes
     server
+    sets
+    sort
     strings
     transactions
 }

@@ -276,12 +276,13 @@ fn make_dense(mut entry: Write<'_>) -> Result<(), Error> {
     outcome.map_err(damaged)
 }
 
-/// The runs as text: `Z:length` for zeros, `v:value,length` for others.
+/// The runs as text: `z:length` for zeros in one byte, `Z:length` in two, `v:value,length` for others.
 fn spelled(bytes: &[u8]) -> Result<String, Malformed> {
     let runs: Result<Vec<String>, Malformed> = hll::runs(bytes)
         .map(|run| {
             Ok(match run? {
-                Run::Zeros(len) => format!("Z:{len}"),
+                Run::Zeros(len) => format!("z:{len}"),
+                Run::LongZeros(len) => format!("Z:{len}"),
                 Run::Equal(value, len) => format!("v:{value},{len}"),
             })
         })

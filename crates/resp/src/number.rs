@@ -1,5 +1,7 @@
 //! Numbers as the protocol writes them: strict decimal integers, and doubles in the form Redis prints them.
 
+mod grisu;
+
 use std::fmt;
 use std::ops::Deref;
 
@@ -90,7 +92,7 @@ impl fmt::Display for DoubleText {
     }
 }
 
-/// The text of a double in replies: the shortest digits that read back as the same value, in Redis's form.
+/// The text of a double in replies: few digits that read back as the same value, in Redis's form.
 ///
 /// Whole numbers up to 2^62 are written out, and longer ones as long as at most seven zeros follow the digits.
 /// A fraction is written out if its last digit is at most six places behind the point, or its leading digit
@@ -119,57 +121,23 @@ pub fn format_double(value: f64) -> DoubleText {
     } else if magnitude <= WHOLE && magnitude.trunc() == magnitude {
         text.push(itoa::Buffer::new().format(magnitude as u64).as_bytes());
     } else {
-        let mut buffer = zmij::Buffer::new();
-        let shortest = buffer.format_finite(magnitude);
-        if magnitude < WHOLE && is_final(shortest.as_bytes(), magnitude) {
-            text.push(shortest.as_bytes());
-        } else {
-            arrange(&Digits::of(shortest), &mut text);
-        }
+        arrange(&Digits::of(magnitude), &mut text);
     }
     text
 }
 
-/// Whether the text of a fraction is written out, and also to be: see [`arrange`].
-fn is_final(text: &[u8], magnitude: f64) -> bool {
-    let plain = !text.contains(&b'e');
-    let short = text.iter().rev().take(MOST_DECIMALS as usize + 1).any(|&byte| byte == b'.');
-    plain && (short || (1e-3..1e4).contains(&magnitude))
-}
-
-/// The digits of a finite positive double, `digits[..len] * 10^exponent`. The last one is not zero.
+/// The digits of a finite positive double, `digits[..len] * 10^exponent`.
 struct Digits {
-    digits: [u8; 24],
+    digits: [u8; grisu::MAX_DIGITS],
     len: usize,
     exponent: i32,
 }
 
 impl Digits {
-    /// Reads them from any usual text of the number.
-    fn of(text: &str) -> Self {
-        let mut this = Self { digits: [0; 24], len: 0, exponent: 0 };
-        let mut behind_point = 0;
-        for (i, &byte) in text.as_bytes().iter().enumerate() {
-            match byte {
-                b'0' if this.len == 0 => this.exponent -= behind_point,
-                b'0'..=b'9' => {
-                    this.exponent -= behind_point;
-                    this.digits[this.len] = byte;
-                    this.len += 1;
-                }
-                b'.' => behind_point = 1,
-                _ => {
-                    let exponent = text[i + 1..].parse::<i32>();
-                    this.exponent += exponent.expect("behind the digits comes `e` and a small integer");
-                    break;
-                }
-            }
-        }
-        while let [.., b'0'] = this.digits[..this.len] {
-            this.len -= 1;
-            this.exponent += 1;
-        }
-        this
+    fn of(value: f64) -> Self {
+        let mut digits = [0; grisu::MAX_DIGITS];
+        let (len, exponent) = grisu::digits(value, &mut digits);
+        Self { digits, len, exponent }
     }
 }
 

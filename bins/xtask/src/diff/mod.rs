@@ -9,6 +9,7 @@ mod dataset;
 mod draw;
 mod garbage;
 mod generic;
+mod hashes;
 mod plan;
 mod report;
 mod rules;
@@ -37,6 +38,7 @@ const USAGE: &str = "usage: cargo xtask diff [OPTION...]
   --commands N       how many commands (default 1000000)
   --seed N           the same seed sends the same stream (default: from the clock)
   --proto 2|3|both   (default both, in turns)
+  --groups LIST      of strings,generic,connection,hashes,server (default all but the last)
   --groups LIST      of strings,generic,connection,server,sorted-sets (default the first three)
   --kinds N          stop after so many kinds of mismatches (default 50)
   --show-peers yes   list how the peers differ from each other";
@@ -48,6 +50,7 @@ fn family(name: &str) -> anyhow::Result<Family> {
     Ok(match name {
         "strings" => strings::plan,
         "generic" => generic::plan,
+        "hashes" => hashes::plan,
         "connection" => connection::plan,
         "server" => server::plan,
         "sorted-sets" => sorted_sets::plan,
@@ -74,7 +77,7 @@ pub(crate) fn run(args: Vec<String>) -> anyhow::Result<()> {
         Some("3") => vec!["3"],
         Some(other) => bail!("--proto {other}"),
     };
-    let groups = options.take("--groups")?.unwrap_or("strings,generic,connection".to_owned());
+    let groups = options.take("--groups")?.unwrap_or("strings,generic,connection,hashes".to_owned());
     let show_peers = options.take("--show-peers")?.is_some();
     if let Some(extra) = options.rest()?.first() {
         bail!("unexpected {extra}\n{USAGE}");

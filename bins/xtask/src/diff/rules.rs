@@ -15,7 +15,7 @@ struct Explanation {
     applies: fn(Pair<'_>) -> bool,
 }
 
-const EXPLANATIONS: [Explanation; 4] = [
+const EXPLANATIONS: [Explanation; 3] = [
     Explanation {
         reason: "HELLO lists the modules that the peer's build has inside",
         applies: hello_modules,
@@ -28,7 +28,6 @@ const EXPLANATIONS: [Explanation; 4] = [
         reason: "an option that only Valkey has is known here, an error in Redis",
         applies: valkey_only_option,
     },
-    Explanation { reason: "the peers print some doubles longer than necessary", applies: same_doubles },
 ];
 
 /// The reason why the replies may differ, if one is listed.
@@ -59,20 +58,6 @@ fn embedded_string(pair: Pair<'_>) -> bool {
 /// The same for replies to OBJECT ENCODING that are already known to be such.
 pub(crate) fn is_embedded_here_only(ours: &[u8], reference: &[u8]) -> bool {
     ours == b"$6\r\nembstr\r\n" && reference == b"$3\r\nraw\r\n"
-}
-
-/// The replies differ in the texts of doubles only, which read back to the same values.
-fn same_doubles(pair: Pair<'_>) -> bool {
-    let lines = |reply| -> Vec<String> { quote::escape(reply).split("\\r\\n").map(str::to_owned).collect() };
-    let (ours, theirs) = (lines(pair.ours), lines(pair.reference));
-    let value = |line: &str| line.trim_start_matches(',').parse::<f64>().ok();
-    let same = |i: usize| {
-        let (ours, theirs): (&str, &str) = (&ours[i], &theirs[i]);
-        // The length of a text that is compared as the next line.
-        let lengths = ours.starts_with('$') && theirs.starts_with('$');
-        ours == theirs || lengths || value(ours).is_some_and(|ours| Some(ours) == value(theirs))
-    };
-    ours.len() == theirs.len() && (0..ours.len()).all(same)
 }
 
 fn valkey_only_option(pair: Pair<'_>) -> bool {

@@ -40,6 +40,8 @@ groups! {
     hashes
     hyperloglogs
     server
+    sets
+    sort
     strings
     transactions
 }

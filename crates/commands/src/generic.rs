@@ -6,6 +6,7 @@ mod key;
 mod object;
 mod rename;
 mod scan;
+mod sort;
 
 use carnelian_keyspace::Keyspace;
 
@@ -34,6 +35,8 @@ pub(crate) static ROWS: &[Row] = &[
     rename::RENAME,
     rename::RENAMENX,
     scan::SCAN,
+    sort::SORT,
+    sort::SORT_RO,
     key::TOUCH,
     expire::TTL,
     key::TYPE,

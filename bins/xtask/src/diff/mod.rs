@@ -9,11 +9,13 @@ mod dataset;
 mod draw;
 mod garbage;
 mod generic;
+mod hashes;
 mod plan;
 mod report;
 mod rules;
 mod run;
 mod server;
+mod sorted_sets;
 mod strings;
 mod target;
 mod valkey;
@@ -36,7 +38,8 @@ const USAGE: &str = "usage: cargo xtask diff [OPTION...]
   --commands N       how many commands (default 1000000)
   --seed N           the same seed sends the same stream (default: from the clock)
   --proto 2|3|both   (default both, in turns)
-  --groups LIST      of strings,generic,connection,server (default the first three)
+  --groups LIST      of strings,generic,connection,hashes,server (default all but the last)
+  --groups LIST      of strings,generic,connection,server,sorted-sets (default the first three)
   --kinds N          stop after so many kinds of mismatches (default 50)
   --show-peers yes   list how the peers differ from each other";
 
@@ -47,8 +50,10 @@ fn family(name: &str) -> anyhow::Result<Family> {
     Ok(match name {
         "strings" => strings::plan,
         "generic" => generic::plan,
+        "hashes" => hashes::plan,
         "connection" => connection::plan,
         "server" => server::plan,
+        "sorted-sets" => sorted_sets::plan,
         _ => bail!("no group {name}"),
     })
 }
@@ -72,7 +77,7 @@ pub(crate) fn run(args: Vec<String>) -> anyhow::Result<()> {
         Some("3") => vec!["3"],
         Some(other) => bail!("--proto {other}"),
     };
-    let groups = options.take("--groups")?.unwrap_or("strings,generic,connection".to_owned());
+    let groups = options.take("--groups")?.unwrap_or("strings,generic,connection,hashes".to_owned());
     let show_peers = options.take("--show-peers")?.is_some();
     if let Some(extra) = options.rest()?.first() {
         bail!("unexpected {extra}\n{USAGE}");

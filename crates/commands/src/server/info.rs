@@ -285,7 +285,8 @@ fn stats(cx: &mut Ctx<'_>, to: &mut Lines) {
     to.put("instantaneous_input_repl_kbps", "0.00");
     to.put("instantaneous_output_repl_kbps", "0.00");
     to.put("rejected_connections", totals.rejected);
-    to.zeros(&["sync_full", "sync_partial_ok", "sync_partial_err", "expired_subkeys"]);
+    to.zeros(&["sync_full", "sync_partial_ok", "sync_partial_err"]);
+    to.put("expired_subkeys", keyspace.expired_fields);
     to.put("expired_keys", keyspace.expired);
     to.put("expired_stale_perc", "0.00");
     to.zeros(&["expired_time_cap_reached_count", "expire_cycle_cpu_milliseconds"]);

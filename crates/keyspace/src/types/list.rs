@@ -87,17 +87,33 @@ impl List {
 
     /// Removes the element at an end, after `visit` has seen it.
     pub fn pop<R>(&mut self, space: &Space<'_>, end: End, visit: impl FnOnce(Element<'_>) -> R) -> Option<R> {
-        let result = match &mut self.0 {
-            Form::Packed(pack) if pack.count() == 0 => None,
-            Form::Packed(pack) => {
-                let result = pack.pop(end, visit);
-                pack.shrink_if_sparse();
-                Some(result)
-            }
-            Form::Large(list) => list.pop(end, visit),
-        };
+        let result = self.take(end, visit);
+        if let Form::Packed(pack) = &mut self.0 {
+            pack.shrink_if_sparse();
+        }
         self.shrink(space);
         result
+    }
+
+    fn take<R>(&mut self, end: End, visit: impl FnOnce(Element<'_>) -> R) -> Option<R> {
+        match &mut self.0 {
+            Form::Packed(pack) if pack.count() == 0 => None,
+            Form::Packed(pack) => Some(pack.pop(end, visit)),
+            Form::Large(list) => list.pop(end, visit),
+        }
+    }
+
+    /// Moves the element at one end to an end, after `visit` has seen it.
+    pub fn rotate(&mut self, space: &Space<'_>, from: End, to: End, visit: impl FnOnce(Element<'_>)) {
+        let mut value = Vec::new();
+        let taken = self.take(from, |element| {
+            visit(element);
+            element.with_bytes(|bytes| value.extend_from_slice(bytes));
+        });
+        if taken.is_some() {
+            self.push_element(space, to, Element::new(&value));
+            self.shrink(space);
+        }
     }
 
     /// Removes up to `n` elements at an end.

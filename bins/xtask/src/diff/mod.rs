@@ -4,12 +4,15 @@
 //! Valkey as the reference. At intervals the whole datasets are compared. After a mismatch the servers are emptied,
 //! so that one fault is not reported as many.
 
+mod bitmaps;
 mod connection;
 mod dataset;
 mod draw;
 mod garbage;
 mod generic;
+mod geo;
 mod hashes;
+mod hyperloglogs;
 mod plan;
 mod report;
 mod rules;
@@ -38,8 +41,8 @@ const USAGE: &str = "usage: cargo xtask diff [OPTION...]
   --commands N       how many commands (default 1000000)
   --seed N           the same seed sends the same stream (default: from the clock)
   --proto 2|3|both   (default both, in turns)
-  --groups LIST      of strings,generic,connection,hashes,server (default all but the last)
-  --groups LIST      of strings,generic,connection,server,sorted-sets (default the first three)
+  --groups LIST      of strings,generic,connection,hashes,sorted-sets,bitmaps,hyperloglogs,geo,server (default all
+                     but the last)
   --kinds N          stop after so many kinds of mismatches (default 50)
   --show-peers yes   list how the peers differ from each other";
 
@@ -51,6 +54,9 @@ fn family(name: &str) -> anyhow::Result<Family> {
         "strings" => strings::plan,
         "generic" => generic::plan,
         "hashes" => hashes::plan,
+        "bitmaps" => bitmaps::plan,
+        "hyperloglogs" => hyperloglogs::plan,
+        "geo" => geo::plan,
         "connection" => connection::plan,
         "server" => server::plan,
         "sorted-sets" => sorted_sets::plan,
@@ -77,7 +83,9 @@ pub(crate) fn run(args: Vec<String>) -> anyhow::Result<()> {
         Some("3") => vec!["3"],
         Some(other) => bail!("--proto {other}"),
     };
-    let groups = options.take("--groups")?.unwrap_or("strings,generic,connection,hashes".to_owned());
+    let groups = options
+        .take("--groups")?
+        .unwrap_or("strings,generic,connection,hashes,sorted-sets,bitmaps,hyperloglogs,geo".to_owned());
     let show_peers = options.take("--show-peers")?.is_some();
     if let Some(extra) = options.rest()?.first() {
         bail!("unexpected {extra}\n{USAGE}");

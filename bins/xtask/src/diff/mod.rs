@@ -4,13 +4,16 @@
 //! Valkey as the reference. At intervals the whole datasets are compared. After a mismatch the servers are emptied,
 //! so that one fault is not reported as many.
 
+mod bitmaps;
 mod connection;
 mod dataset;
 mod draw;
 mod garbage;
 mod generic;
+mod geo;
 mod hashes;
 mod lists;
+mod hyperloglogs;
 mod plan;
 mod report;
 mod rules;
@@ -45,6 +48,8 @@ const USAGE: &str = "usage: cargo xtask diff [OPTION...]
   --groups LIST      of strings,generic,connection,lists,server (default the first three)
   --groups LIST      of strings,generic,connection,hashes,server (default all but the last)
   --groups LIST      of strings,generic,connection,server,sorted-sets (default the first three)
+  --groups LIST      of strings,generic,connection,hashes,sorted-sets,bitmaps,hyperloglogs,geo,server (default all
+                     but the last)
   --kinds N          stop after so many kinds of mismatches (default 50)
   --show-peers yes   list how the peers differ from each other";
 
@@ -57,6 +62,9 @@ fn family(name: &str) -> anyhow::Result<Family> {
         "generic" => generic::plan,
         "lists" => lists::plan,
         "hashes" => hashes::plan,
+        "bitmaps" => bitmaps::plan,
+        "hyperloglogs" => hyperloglogs::plan,
+        "geo" => geo::plan,
         "connection" => connection::plan,
         "server" => server::plan,
         "sets" => sets::plan,
@@ -88,6 +96,7 @@ pub(crate) fn run(args: Vec<String>) -> anyhow::Result<()> {
     let groups = options
         .take("--groups")?
         .unwrap_or("strings,generic,connection,hashes,sets,sort,sorted-sets".to_owned());
+        .unwrap_or("strings,generic,connection,hashes,sorted-sets,bitmaps,hyperloglogs,geo".to_owned());
     let show_peers = options.take("--show-peers")?.is_some();
     if let Some(extra) = options.rest()?.first() {
         bail!("unexpected {extra}\n{USAGE}");

@@ -35,6 +35,8 @@ bitflags::bitflags! {
         const PAUSED = 1 << 5;
         /// CLIENT CAPA redirect.
         const CAPA_REDIRECT = 1 << 6;
+        /// Its last command waits for a key.
+        const BLOCKED = 1 << 7;
     }
 }
 
@@ -82,6 +84,18 @@ impl Client {
         }
     }
 
+    /// A command is done: whether the client gets its reply, with what that means for the next one.
+    #[inline]
+    pub(crate) fn ends_reply(&mut self) -> bool {
+        let sent = self.reply == ReplyMode::On;
+        self.reply = match self.reply {
+            ReplyMode::SkipNext => ReplyMode::Skip,
+            ReplyMode::Skip => ReplyMode::On,
+            unchanged => unchanged,
+        };
+        sent
+    }
+
     /// Seconds since it connected.
     pub(crate) fn age_seconds(&self, now_ms: u64) -> u64 {
         now_ms.saturating_sub(self.created_ms) / 1000
@@ -101,9 +115,10 @@ impl Client {
 }
 
 /// How CLIENT LIST shows flags, in its order.
-const FLAG_LETTERS: [(ClientFlags, char); 6] = [
+const FLAG_LETTERS: [(ClientFlags, char); 7] = [
     (ClientFlags::MONITOR, 'O'),
     (ClientFlags::PAUSED, 'b'),
+    (ClientFlags::BLOCKED, 'b'),
     (ClientFlags::UNIX_SOCKET, 'U'),
     (ClientFlags::NO_EVICT, 'e'),
     (ClientFlags::NO_TOUCH, 'T'),

@@ -5,6 +5,7 @@ use carnelian_keyspace::{Key, Keyspace};
 use carnelian_resp::{Argv, Batch, Limits, ProtocolError, ReplyBuf};
 
 use crate::args;
+use crate::blocking::Blocking;
 use crate::client::{Client, ClientFlags, Clients, ReplyMode};
 use crate::commandlog::{self, CommandLogs};
 use crate::context::Ctx;
@@ -16,6 +17,8 @@ use crate::row::{Flags, Row};
 use crate::settings::Settings;
 use crate::stats::Stats;
 use crate::table::{CommandId, Found, Table};
+
+pub(crate) mod waiting;
 
 /// The version of Redis whose behaviour clients may assume.
 pub(crate) const REDIS_VERSION: &str = carnelian_config::COMPATIBLE_VERSION;
@@ -49,8 +52,10 @@ pub enum Next {
     CloseAfterReply,
     /// It ends at once.
     CloseNow,
-    /// Its remaining commands wait for [`Links::resume`].
+    /// Its remaining commands, the one that was to run included, wait for [`Links::resume`].
     Pause,
+    /// Its last command has run and waits for something, and the commands after it for [`Links::resume`].
+    Wait,
 }
 
 /// What became of a batch.
@@ -88,6 +93,7 @@ pub(crate) struct State {
     pub(crate) settings: Settings,
     pub(crate) stats: Stats,
     pub(crate) pauses: Pauses,
+    pub(crate) blocking: Blocking,
     /// Clients that see every command.
     pub(crate) monitors: Vec<ClientId>,
     /// The latest slow and large commands.
@@ -131,20 +137,24 @@ struct Ran<'a> {
 }
 
 impl State {
-    /// Shows a command that has run to those who want to know: monitoring clients and the command logs.
+    /// Shows a command that has run, or waits, to monitoring clients.
     #[inline]
     fn show(&mut self, links: &mut dyn Links, slot: usize, ran: &Ran<'_>, out: &mut ReplyBuf) {
         if !self.monitors.is_empty() && monitor::shows(ran.row) {
             let line = monitor::line(self, links, slot, ran.db, ran.now_us, ran.argv);
             monitor::send(self, links, slot, &line, out);
         }
+    }
+
+    /// Takes note of a command that is done if it was slow or large.
+    #[inline]
+    fn log(&mut self, links: &mut dyn Links, slot: usize, ran: &Ran<'_>) {
         let request = commandlog::request_bound(ran.argv);
         if self.settings.log_thresholds.may_log(ran.nanos, request, ran.reply)
             && !ran.row.flags.contains(Flags::SKIP_SLOWLOG)
         {
             commandlog::log(self, links, slot, ran.argv, ran.now_us / 1_000_000, (ran.nanos, ran.reply));
         }
-        self.redacted.clear();
     }
 
     /// Whether clients have to authenticate.
@@ -226,6 +236,7 @@ impl Engine {
             settings,
             config: options.config,
             pauses: Pauses::default(),
+            blocking: Blocking::default(),
             monitors: Vec::new(),
             command_logs: CommandLogs::default(),
             redacted: Vec::new(),
@@ -284,6 +295,7 @@ impl Engine {
         self.state.clients.remove(id);
         self.state.monitors.retain(|other| *other != id);
         self.state.pauses.forget(id);
+        self.state.blocking.leave(id);
     }
 
     /// How much a client may send at once: less before it has authenticated.
@@ -395,14 +407,11 @@ impl Engine {
             Ok(id) => self.run(links, slot, id, prepared, out),
             Err(error) => self.refuse(prepared, &error, out),
         };
-        let client = self.state.clients.at(slot);
-        if client.reply != ReplyMode::On {
-            client.reply = match client.reply {
-                ReplyMode::SkipNext => ReplyMode::Skip,
-                ReplyMode::Skip => ReplyMode::On,
-                unchanged => unchanged,
-            };
+        if next != Next::Wait && !self.state.clients.at(slot).ends_reply() {
             out.truncate(mark);
+        }
+        if self.keyspace.has_changes() {
+            self.serve_waiting(links);
         }
         next
     }
@@ -441,7 +450,7 @@ impl Engine {
         let client = state.clients.at(slot);
         client.last_command = Some(id as u16);
         client.last_active_ms = now_us / 1000;
-        client.commands += 1;
+        client.commands += u64::from(!state.blocking.is_retry());
         client.flags -= ClientFlags::PAUSED;
         let (db, touch) = (client.db, !client.flags.contains(ClientFlags::NO_TOUCH));
         if touch != state.touch {
@@ -461,6 +470,7 @@ impl Engine {
             state,
             links,
             first_key: prepared.key,
+            may_block: true,
         };
         let result = (row.run)(&mut cx);
         if let Err(error) = &result {
@@ -471,9 +481,18 @@ impl Engine {
         }
         state.last_ns = links.clock_ns();
         let nanos = state.last_ns.saturating_sub(began);
-        state.stats.count_call(id, nanos, result.is_err(), state.settings.latency_tracking);
-        let ran = Ran { argv: prepared.argv, row, db, now_us, nanos, reply: out.len() - pending };
-        state.show(links, slot, &ran, out);
+        let mut ran = Ran { argv: prepared.argv, row, db, now_us, nanos, reply: out.len() - pending };
+        if !state.blocking.is_retry() {
+            state.show(links, slot, &ran, out);
+        }
+        if let Some(wait) = state.blocking.take_request() {
+            self.begin_wait(slot, id, &ran, wait);
+            return Next::Wait;
+        }
+        ran.nanos += state.blocking.spent();
+        state.stats.count_call(id, ran.nanos, result.is_err(), state.settings.latency_tracking);
+        state.log(links, slot, &ran);
+        state.redacted.clear();
         match state.clients.at(slot).close {
             None => Next::Continue,
             Some(Close::AfterReply) => Next::CloseAfterReply,
@@ -491,11 +510,14 @@ impl Engine {
     }
 
     fn upkeep(&mut self, links: &mut dyn Links, began: u64) -> u64 {
-        let now_ms = (self.state.turn.1 + began.saturating_sub(self.state.turn.0) / 1000) / 1000;
+        self.state.last_ns = began;
+        let now_us = self.state.turn.1 + began.saturating_sub(self.state.turn.0) / 1000;
+        let now_ms = now_us / 1000;
         self.keyspace.set_now(now_ms);
         for id in self.state.pauses.end(now_ms) {
             links.resume(id);
         }
+        self.end_waits(links, now_us);
         if is_due(self.state.next_cron_ms, now_ms) {
             self.state.next_cron_ms = now_ms + CRON_MS;
             self.cron(links, now_ms);
@@ -504,16 +526,26 @@ impl Engine {
             let pause = if self.keyspace.compact() { COMPACT_MS } else { CRON_MS };
             self.state.next_compact_ms = now_ms + pause;
         }
+        let expiry = self.expire_due(links, now_ms, began);
+        if self.keyspace.has_changes() {
+            self.serve_waiting(links);
+        }
+        self.keyspace.set_recording(!self.state.blocking.is_empty());
+        let wakes = [self.state.pauses.deadline(), self.state.blocking.deadline_ms(), expiry];
         let wake = self.state.next_cron_ms.min(self.state.next_compact_ms);
-        if let Some(end) = self.state.pauses.deadline() {
-            // Nothing expires during a pause.
-            return wake.min(end);
+        wakes.into_iter().flatten().fold(wake, u64::min)
+    }
+
+    /// Removes keys that have expired, unless there is a pause. Returns when to go on: Unix time in milliseconds.
+    fn expire_due(&mut self, links: &mut dyn Links, now_ms: u64, began_ns: u64) -> Option<u64> {
+        if self.state.pauses.deadline().is_some() {
+            return None;
         }
-        match self.keyspace.next_deadline() {
-            Some(deadline) if deadline <= now_ms && self.expire(links, began) => now_ms,
-            Some(_) => self.keyspace.next_deadline().map_or(wake, |deadline| wake.min(deadline)),
-            None => wake,
+        let deadline = self.keyspace.next_deadline()?;
+        if deadline <= now_ms && self.expire(links, began_ns) {
+            return Some(now_ms);
         }
+        self.keyspace.next_deadline()
     }
 
     /// Removes expired keys for a bounded time; whether there are more.

@@ -10,6 +10,8 @@
 //! The crate sees no socket, no file and no thread.
 
 mod args;
+mod bitmap;
+mod blocking;
 mod client;
 mod commandlog;
 mod connection;

@@ -4,6 +4,7 @@ use crate::row::{Begin, Row};
 
 /// The rows of every family.
 static FAMILIES: &[&[Row]] = &[
+    crate::bitmap::ROWS,
     crate::commandlog::ROWS,
     crate::connection::ROWS,
     crate::connection::client::ROWS,

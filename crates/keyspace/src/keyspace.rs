@@ -324,7 +324,16 @@ impl Keyspace {
         payload: Payload<'_>,
         head: Head,
     ) -> (Entry, Place) {
+        self.prepare_growth();
         self.dbs[db].insert(key, payload, head)
+    }
+
+    /// Has memory made present for what comes, if it runs out.
+    #[inline(always)]
+    pub(crate) fn prepare_growth(&mut self) {
+        if self.pool.wants_prepare() {
+            self.reaper.prepare(&self.pool);
+        }
     }
 
     #[inline]
@@ -439,6 +448,12 @@ impl Keyspace {
         if on != self.recorded.is_some() {
             self.recorded = on.then(Vec::new);
         }
+    }
+
+    /// Whether something was recorded that was not handed out.
+    #[inline]
+    pub fn has_changes(&self) -> bool {
+        self.recorded.as_ref().is_some_and(|recorded| !recorded.is_empty())
     }
 
     /// Hands out what was recorded since the last call, in order.
@@ -569,7 +584,7 @@ impl Keyspace {
             if whole {
                 self.members = Slab::new(Arc::clone(&self.pool));
             }
-            return self.pool.trim();
+            return self.reaper.trim(&self.pool);
         }
         if whole {
             old.into_iter().for_each(|db| self.reaper.db_with_members(db));

@@ -31,6 +31,7 @@ mod row;
 mod server;
 mod settings;
 mod stats;
+mod stream;
 mod string;
 mod syntax;
 mod table;

@@ -17,6 +17,7 @@ static FAMILIES: &[&[Row]] = &[
     crate::server::introspection::ROWS,
     crate::server::lolwut::ROWS,
     crate::server::memory::ROWS,
+    crate::stream::ROWS,
     crate::string::ROWS,
 ];
 

@@ -14,6 +14,7 @@ mod report;
 mod rules;
 mod run;
 mod server;
+mod streams;
 mod strings;
 mod target;
 mod valkey;
@@ -36,7 +37,7 @@ const USAGE: &str = "usage: cargo xtask diff [OPTION...]
   --commands N       how many commands (default 1000000)
   --seed N           the same seed sends the same stream (default: from the clock)
   --proto 2|3|both   (default both, in turns)
-  --groups LIST      of strings,generic,connection,server (default the first three)
+  --groups LIST      of strings,generic,connection,server,streams (default the first three)
   --kinds N          stop after so many kinds of mismatches (default 50)
   --show-peers yes   list how the peers differ from each other";
 
@@ -49,6 +50,7 @@ fn family(name: &str) -> anyhow::Result<Family> {
         "generic" => generic::plan,
         "connection" => connection::plan,
         "server" => server::plan,
+        "streams" => streams::plan,
         _ => bail!("no group {name}"),
     })
 }

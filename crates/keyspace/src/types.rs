@@ -79,6 +79,13 @@ pub struct Space<'a> {
     pub(crate) now: u64,
 }
 
+impl Space<'_> {
+    /// The sizes up to which collections stay packed.
+    pub fn limits(&self) -> &Limits {
+        self.limits
+    }
+}
+
 /// What the bytes of a packed collection mean.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Packing {

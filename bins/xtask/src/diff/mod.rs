@@ -22,6 +22,7 @@ mod server;
 mod sets;
 mod sort;
 mod sorted_sets;
+mod streams;
 mod strings;
 mod target;
 mod valkey;
@@ -50,6 +51,7 @@ const USAGE: &str = "usage: cargo xtask diff [OPTION...]
   --groups LIST      of strings,generic,connection,server,sorted-sets (default the first three)
   --groups LIST      of strings,generic,connection,hashes,sorted-sets,bitmaps,hyperloglogs,geo,server (default all
                      but the last)
+  --groups LIST      of strings,generic,connection,server,streams (default the first three)
   --kinds N          stop after so many kinds of mismatches (default 50)
   --show-peers yes   list how the peers differ from each other";
 
@@ -70,6 +72,7 @@ fn family(name: &str) -> anyhow::Result<Family> {
         "sets" => sets::plan,
         "sort" => sort::plan,
         "sorted-sets" => sorted_sets::plan,
+        "streams" => streams::plan,
         _ => bail!("no group {name}"),
     })
 }

@@ -1,0 +1,3 @@
+//! RDB.
+mod crc64;
+mod lzf;

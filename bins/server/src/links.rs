@@ -3,6 +3,7 @@
 
 use crate::logging;
 use crate::process;
+use crate::title::Title;
 use carnelian_commands::{Address, ClientId, Close, Identity, LinkInfo, Links, NetTotals, ProcessStats};
 use carnelian_config::{Change, ClientClass, Config, Directive, OutputLimit};
 use carnelian_net::{Class, ConnId, How, Net, Peer};
@@ -15,6 +16,7 @@ use std::time::Duration;
 pub(crate) struct Host {
     pub(crate) identity: Identity,
     pub(crate) config_file: Option<PathBuf>,
+    pub(crate) title: Title,
 }
 
 /// The outside, for the duration of one call of the engine.
@@ -113,7 +115,9 @@ impl Links for Outside<'_> {
 
     fn apply(&mut self, changes: &[Change], config: &Config) -> Result<(), (Directive, String)> {
         let mut changed = changes.iter().map(|change| change.directive);
-        changed.try_for_each(|name| apply(self.net, name, config).map_err(|reason| (name, reason)))
+        changed.try_for_each(|name| apply(self.net, name, config).map_err(|reason| (name, reason)))?;
+        self.host.title.set(config);
+        Ok(())
     }
 
     fn rewrite_config(&mut self, config: &Config) -> Result<(), String> {

@@ -8,6 +8,7 @@ mod logging;
 mod process;
 mod rewrite;
 mod signals;
+mod title;
 
 use adapter::Adapter;
 use anyhow::Context;
@@ -144,7 +145,10 @@ fn serve(config: Config, config_file: Option<PathBuf>) -> anyhow::Result<()> {
     let waker = net.waker();
     let shutdown = signals::listen(move || waker.wake())?;
     let (hash_seed, random_seed, run_id) = process::secrets()?;
-    let host = links::Host { identity: process::identity(config_file.as_deref(), run_id), config_file };
+    let title = title::Title::find(config_file.as_deref());
+    title.set(&config);
+    let host =
+        links::Host { identity: process::identity(config_file.as_deref(), run_id), config_file, title };
     let has_unix = !config.text(Directive::named("unixsocket")).is_empty();
     let mut engine = Engine::new(Options { config, hash_seed, random_seed, now_us: net.now().wall_us });
     engine.rename_commands()?;

@@ -23,6 +23,7 @@
 
 mod access;
 mod db;
+pub mod encoding;
 mod entry;
 mod event;
 mod hash;

@@ -1,5 +1,6 @@
 //! The guard through which every change of a key goes.
 
+use crate::encoding::canonical_int;
 use crate::entry::{Entry, Head, MAX_INLINE, Payload, Repr, blob, fits};
 use crate::event::{Event, EventClass};
 use crate::key::Key;
@@ -329,32 +330,6 @@ fn bytes_for_edit(blob: &mut Blob, len: usize) -> &mut Vec<u8> {
     bytes
 }
 
-/// The value of a decimal integer in the one form that prints back to the same bytes.
-#[inline]
-fn canonical_int(bytes: &[u8]) -> Option<i64> {
-    if bytes.is_empty() || bytes.len() > 20 || !(bytes[0] == b'-' || bytes[0].is_ascii_digit()) {
-        return None;
-    }
-    let (negative, digits) = match bytes {
-        [b'-', rest @ ..] => (true, rest),
-        _ => (false, bytes),
-    };
-    match digits {
-        [b'0'] if !negative => return Some(0),
-        [] | [b'0', ..] => return None,
-        _ => {}
-    }
-    let mut v: i64 = 0;
-    for d in digits {
-        if !d.is_ascii_digit() {
-            return None;
-        }
-        // Summed as a negative number, whose range is the larger one.
-        v = v.checked_mul(10)?.checked_sub(i64::from(d - b'0'))?;
-    }
-    if negative { Some(v) } else { v.checked_neg() }
-}
-
 impl Drop for Write<'_> {
     fn drop(&mut self) {
         debug_assert!(!self.changed || std::thread::panicking(), "a changed key was not committed");
@@ -365,32 +340,5 @@ impl Str<'_> {
     /// Whether two strings have the same bytes.
     pub fn equals(&self, bytes: &[u8]) -> bool {
         self.with_bytes(|b| b == bytes)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::canonical_int;
-
-    #[test]
-    fn only_integers_that_print_back_the_same_are_canonical() {
-        for v in [0, 1, -1, 7, 10, -10, 255, i64::MAX, i64::MIN, i64::MAX - 1, i64::MIN + 1] {
-            assert_eq!(canonical_int(v.to_string().as_bytes()), Some(v));
-        }
-        for s in [
-            "",
-            "-",
-            "+1",
-            "01",
-            "-0",
-            "-01",
-            " 1",
-            "1 ",
-            "1a",
-            "9223372036854775808",
-            "-9223372036854775809",
-        ] {
-            assert_eq!(canonical_int(s.as_bytes()), None, "{s}");
-        }
     }
 }

@@ -202,8 +202,8 @@ mod tests {
             for string in strings {
                 if let Some(packed) = compressor.compress(&string) {
                     prop_assert!(packed.len() + 4 <= string.len());
-                    prop_assert_eq!(decompress(packed, string.len()).as_deref(), Some(&string[..]));
-                    prop_assert_eq!(lzf::decompress(packed, string.len()).as_deref(), Ok(&string[..]));
+                    prop_assert_eq!(decompress(packed, string.len()), Some(string.clone()));
+                    prop_assert_eq!(lzf::decompress(packed, string.len()), Ok(string));
                 }
             }
         }

@@ -52,6 +52,6 @@ pub use types::list::{List, ListRef};
 pub use types::set::{Set, SetRef};
 pub use types::stream::Stream;
 pub use types::zset::{SortedSet, SortedSetRef};
-pub use types::{Collection, Limits, Space};
+pub use types::{Collection, Limits, Packing, Space};
 pub use value::{Blob, EMBSTR_MAX, Encoding, Item, Kind, Owned, Str, Value};
 pub use write::{Ttl, Write, WrongKind};

@@ -42,7 +42,7 @@ impl Service for Adapter {
             carnelian_commands::Next::Continue => Next::Continue,
             carnelian_commands::Next::CloseAfterReply => Next::CloseAfterReply,
             carnelian_commands::Next::CloseNow => Next::CloseNow,
-            carnelian_commands::Next::Pause => Next::Pause,
+            carnelian_commands::Next::Pause | carnelian_commands::Next::Wait => Next::Pause,
         };
         Outcome { executed: outcome.executed, next }
     }

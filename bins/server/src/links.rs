@@ -54,6 +54,10 @@ impl Links for Outside<'_> {
         self.net.resume(conn_id(id));
     }
 
+    fn is_open(&mut self, id: ClientId) -> bool {
+        self.net.conn(conn_id(id)).is_some_and(|conn| !conn.is_closing())
+    }
+
     fn info(&mut self, id: ClientId) -> Option<LinkInfo> {
         let conn = self.net.conn(conn_id(id))?;
         let unix_path = || self.net.config().unix_socket.clone().unwrap_or_default();

@@ -37,6 +37,7 @@ pub(crate) fn text(arg: &[u8]) -> std::borrow::Cow<'_, str> {
 ///     if is(word, "EX") { seconds = rest.int()?; } else { return Err(Error::Syntax); }
 /// }
 /// ```
+#[derive(Clone)]
 pub(crate) struct Rest<'a> {
     argv: Argv<'a>,
     at: usize,

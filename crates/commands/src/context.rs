@@ -32,6 +32,8 @@ pub(crate) struct Ctx<'a> {
     pub(crate) links: &'a mut (dyn Links + 'a),
     /// The hashed first key.
     pub(crate) first_key: Option<Key<'a>>,
+    /// Whether the client can be made to wait.
+    pub(crate) may_block: bool,
 }
 
 impl<'a> Ctx<'a> {

@@ -1,11 +1,12 @@
 //! The one way to execute a command: look it up, check it, run it, account for it.
 
 use carnelian_config::{Config, Directive, LoadError};
-use carnelian_keyspace::{Key, Keyspace};
+use carnelian_keyspace::{Change, Key, Keyspace};
 use carnelian_resp::{Argv, Batch, Limits, ProtocolError, ReplyBuf};
 
 use crate::args;
-use crate::client::{Client, ClientFlags, Clients, ReplyMode};
+use crate::blocking::Blocking;
+use crate::client::{Client, ClientFlags, Clients};
 use crate::commandlog::{self, CommandLogs};
 use crate::context::Ctx;
 use crate::error::Error;
@@ -16,6 +17,10 @@ use crate::row::{Flags, Row};
 use crate::settings::Settings;
 use crate::stats::Stats;
 use crate::table::{CommandId, Found, Table};
+use crate::transaction;
+use crate::watches::Watches;
+
+pub(crate) mod waiting;
 
 /// The version of Redis whose behaviour clients may assume.
 pub(crate) const REDIS_VERSION: &str = carnelian_config::COMPATIBLE_VERSION;
@@ -49,8 +54,10 @@ pub enum Next {
     CloseAfterReply,
     /// It ends at once.
     CloseNow,
-    /// Its remaining commands wait for [`Links::resume`].
+    /// Its remaining commands, the one that was to run included, wait for [`Links::resume`].
     Pause,
+    /// Its last command has run and waits for something, and the commands after it for [`Links::resume`].
+    Wait,
 }
 
 /// What became of a batch.
@@ -88,6 +95,8 @@ pub(crate) struct State {
     pub(crate) settings: Settings,
     pub(crate) stats: Stats,
     pub(crate) pauses: Pauses,
+    pub(crate) blocking: Blocking,
+    pub(crate) watches: Watches,
     /// Clients that see every command.
     pub(crate) monitors: Vec<ClientId>,
     /// The latest slow and large commands.
@@ -118,6 +127,17 @@ struct Prepared<'a> {
     key: Option<Key<'a>>,
 }
 
+/// A command that is to run.
+struct Call<'a> {
+    argv: Argv<'a>,
+    key: Option<Key<'a>>,
+    slot: usize,
+    id: CommandId,
+    /// Unix time in microseconds, as the command sees it.
+    now_us: u64,
+    may_block: bool,
+}
+
 /// A command that has run.
 struct Ran<'a> {
     argv: Argv<'a>,
@@ -128,22 +148,81 @@ struct Ran<'a> {
     nanos: u64,
     /// Bytes of its reply.
     reply: usize,
+    /// Whether that is an error.
+    failed: bool,
+}
+
+/// Runs a command and measures it: the only place where handlers are called.
+#[inline]
+fn call_handler<'a>(
+    keyspace: &mut Keyspace,
+    state: &mut State,
+    links: &mut dyn Links,
+    call: &Call<'a>,
+    out: &mut ReplyBuf,
+) -> Ran<'a> {
+    let began = state.last_ns;
+    let db = state.clients.at(call.slot).db;
+    let row = state.table.command(call.id).row;
+    let (mark, pending) = (out.mark(), out.len());
+    let mut cx = Ctx {
+        argv: call.argv,
+        out: &mut *out,
+        keyspace,
+        db,
+        now_us: call.now_us,
+        client: call.slot,
+        command: call.id,
+        state,
+        links,
+        first_key: call.key,
+        may_block: call.may_block,
+    };
+    let result = (row.run)(&mut cx);
+    if let Err(error) = &result {
+        let text = error.reply();
+        out.truncate(mark);
+        out.error(&text);
+        state.stats.count_error(&text);
+    }
+    state.last_ns = links.clock_ns();
+    Ran {
+        argv: call.argv,
+        row,
+        db,
+        now_us: call.now_us,
+        nanos: state.last_ns.saturating_sub(began),
+        reply: out.len() - pending,
+        failed: result.is_err(),
+    }
 }
 
 impl State {
-    /// Shows a command that has run to those who want to know: monitoring clients and the command logs.
+    /// Shows a command that has run, or waits, to monitoring clients.
     #[inline]
     fn show(&mut self, links: &mut dyn Links, slot: usize, ran: &Ran<'_>, out: &mut ReplyBuf) {
         if !self.monitors.is_empty() && monitor::shows(ran.row) {
             let line = monitor::line(self, links, slot, ran.db, ran.now_us, ran.argv);
             monitor::send(self, links, slot, &line, out);
         }
+    }
+
+    /// Takes note of a command that is done if it was slow or large.
+    #[inline]
+    fn log(&mut self, links: &mut dyn Links, slot: usize, ran: &Ran<'_>) {
         let request = commandlog::request_bound(ran.argv);
         if self.settings.log_thresholds.may_log(ran.nanos, request, ran.reply)
             && !ran.row.flags.contains(Flags::SKIP_SLOWLOG)
         {
             commandlog::log(self, links, slot, ran.argv, ran.now_us / 1_000_000, (ran.nanos, ran.reply));
         }
+    }
+
+    /// Counts a command that is done.
+    #[inline]
+    fn account(&mut self, links: &mut dyn Links, call: &Call<'_>, ran: &Ran<'_>) {
+        self.stats.count_call(call.id, ran.nanos, ran.failed, self.settings.latency_tracking);
+        self.log(links, call.slot, ran);
         self.redacted.clear();
     }
 
@@ -193,6 +272,9 @@ impl State {
         {
             return Err(self.reject(id, Error::NoAuth));
         }
+        if row.flags.contains(Flags::NO_MULTI) && self.clients.get_at(slot).transaction.is_some() {
+            return Err(self.reject(id, Error::Text("ERR Command not allowed inside a transaction")));
+        }
         Ok(id)
     }
 
@@ -202,8 +284,93 @@ impl State {
     }
 
     /// Whether a command has to wait for the end of a CLIENT PAUSE.
-    fn is_paused(&self, id: CommandId) -> bool {
-        self.pauses.holds(self.table.command(id).row.flags.contains(Flags::WRITE))
+    fn is_paused(&self, slot: usize, id: CommandId) -> bool {
+        self.pauses.is_on() && self.pauses.holds(self.may_write(slot, id))
+    }
+
+    /// Whether a command may change the dataset. EXEC may if a command of its transaction may.
+    fn may_write(&self, slot: usize, id: CommandId) -> bool {
+        let writes = |id: CommandId| self.table.command(id).row.flags.contains(Flags::WRITE);
+        writes(id)
+            || self.table.command(id).row.flags.contains(Flags::NOT_QUEUED)
+                && transaction::is_exec(self.table.command(id).row)
+                && self.clients.get_at(slot).transaction.as_ref().is_some_and(|t| t.commands().any(writes))
+    }
+
+    /// Whether a command becomes part of a transaction instead of running.
+    #[inline]
+    fn is_queued(&self, slot: usize, id: CommandId) -> bool {
+        self.clients.get_at(slot).transaction.is_some()
+            && !self.table.command(id).row.flags.contains(Flags::NOT_QUEUED)
+    }
+
+    fn queue(&mut self, slot: usize, id: CommandId, argv: Argv<'_>) {
+        let client = self.clients.at(slot);
+        client.flags -= ClientFlags::PAUSED;
+        if let Some(transaction) = &mut client.transaction {
+            transaction.queue(id, argv);
+        }
+    }
+
+    /// A command was refused: if that is part of a transaction, EXEC is going to be refused too. If it is EXEC itself,
+    /// that was the end of the transaction, and the error says so.
+    fn fail_transaction(&mut self, slot: usize, found: Found, error: Error) -> Error {
+        let client = self.clients.at(slot);
+        if let Found::Command(id) = found
+            && transaction::is_exec(self.table.command(id).row)
+        {
+            client.transaction = None;
+            client.flags -= ClientFlags::SPOILED;
+            self.watches.forget(slot as u32, &std::mem::take(&mut client.watched));
+            return Error::aborted(&error);
+        }
+        if let Some(transaction) = &mut client.transaction {
+            transaction.fail();
+        }
+        error
+    }
+
+    /// Tells those who wait for keys or watch them which ones have changed.
+    pub(crate) fn note_changes(&mut self, keyspace: &mut Keyspace) {
+        let State { blocking, watches, clients, .. } = self;
+        let mut spoil = |slot: u32| clients.at(slot as usize).flags |= ClientFlags::SPOILED;
+        let mut swaps = Vec::new();
+        keyspace.drain_changes(&mut |change| match change {
+            Change::Key { db, key } => {
+                blocking.note(db, key);
+                watches.changed(db, key, &mut spoil);
+            }
+            Change::Flush { db } => {
+                blocking.note_all(db);
+                watches.flushed(db, &mut spoil);
+            }
+            Change::Swap { a, b } => {
+                blocking.note_all(a);
+                blocking.note_all(b);
+                swaps.push((a, b));
+            }
+        });
+        for pair in swaps {
+            let mut exists = |db: usize, key: &[u8]| {
+                let key = keyspace.key(key);
+                keyspace.peek(db, key).is_some()
+            };
+            watches.swapped(pair, &mut exists, &mut spoil);
+        }
+    }
+}
+
+impl Ctx<'_> {
+    /// Runs another command as a part of this one: at the same time, for the same client, without waiting for anything.
+    /// The reply is appended to `out`.
+    pub(crate) fn call(&mut self, id: CommandId, argv: Argv<'_>, out: &mut ReplyBuf) {
+        let key = self.state.first_key(self.keyspace, Found::Command(id), argv);
+        let (slot, now_us) = (self.client, self.now_us);
+        let call = Call { argv, key, slot, id, now_us, may_block: false };
+        let ran = call_handler(self.keyspace, self.state, self.links, &call, out);
+        self.state.show(self.links, slot, &ran, out);
+        self.state.account(self.links, &call, &ran);
+        self.db = self.state.clients.at(slot).db;
     }
 }
 
@@ -226,6 +393,8 @@ impl Engine {
             settings,
             config: options.config,
             pauses: Pauses::default(),
+            blocking: Blocking::default(),
+            watches: Watches::default(),
             monitors: Vec::new(),
             command_logs: CommandLogs::default(),
             redacted: Vec::new(),
@@ -281,9 +450,12 @@ impl Engine {
 
     /// A client is gone.
     pub fn disconnected(&mut self, id: ClientId) {
-        self.state.clients.remove(id);
+        if let Some(client) = self.state.clients.remove(id) {
+            self.state.watches.forget(id.slot, &client.watched);
+        }
         self.state.monitors.retain(|other| *other != id);
         self.state.pauses.forget(id);
+        self.state.blocking.leave(id);
     }
 
     /// How much a client may send at once: less before it has authenticated.
@@ -386,23 +558,28 @@ impl Engine {
     ) -> Next {
         let mark = out.mark();
         let next = match self.state.admit(slot, prepared) {
-            Ok(id) if self.state.is_paused(id) => {
+            Ok(id) if self.state.is_paused(slot, id) => {
                 let client = self.state.clients.at(slot);
                 client.flags |= ClientFlags::PAUSED;
                 self.state.pauses.add(client.id);
                 return Next::Pause;
             }
+            Ok(id) if self.state.is_queued(slot, id) => {
+                self.state.queue(slot, id, prepared.argv);
+                out.simple("QUEUED");
+                Next::Continue
+            }
             Ok(id) => self.run(links, slot, id, prepared, out),
-            Err(error) => self.refuse(prepared, &error, out),
+            Err(error) => {
+                let error = self.state.fail_transaction(slot, prepared.found, error);
+                self.refuse(prepared, &error, out)
+            }
         };
-        let client = self.state.clients.at(slot);
-        if client.reply != ReplyMode::On {
-            client.reply = match client.reply {
-                ReplyMode::SkipNext => ReplyMode::Skip,
-                ReplyMode::Skip => ReplyMode::On,
-                unchanged => unchanged,
-            };
+        if next != Next::Wait && !self.state.clients.at(slot).ends_reply() {
             out.truncate(mark);
+        }
+        if self.keyspace.has_changes() {
+            self.serve_waiting(links);
         }
         next
     }
@@ -424,7 +601,7 @@ impl Engine {
         Next::Continue
     }
 
-    /// Runs a command that has passed all checks: the only place where handlers are called.
+    /// Runs a command that has passed all checks.
     #[inline]
     fn run(
         &mut self,
@@ -435,45 +612,29 @@ impl Engine {
         out: &mut ReplyBuf,
     ) -> Next {
         let Engine { keyspace, state } = self;
-        let began = state.last_ns;
-        let now_us = state.turn.1 + began.saturating_sub(state.turn.0) / 1000;
+        let now_us = state.turn.1 + state.last_ns.saturating_sub(state.turn.0) / 1000;
         keyspace.set_now(now_us / 1000);
         let client = state.clients.at(slot);
         client.last_command = Some(id as u16);
         client.last_active_ms = now_us / 1000;
-        client.commands += 1;
+        client.commands += u64::from(!state.blocking.is_retry());
         client.flags -= ClientFlags::PAUSED;
-        let (db, touch) = (client.db, !client.flags.contains(ClientFlags::NO_TOUCH));
+        let touch = !client.flags.contains(ClientFlags::NO_TOUCH);
         if touch != state.touch {
             state.touch = touch;
             keyspace.set_touch(touch);
         }
-        let row = state.table.command(id).row;
-        let (mark, pending) = (out.mark(), out.len());
-        let mut cx = Ctx {
-            argv: prepared.argv,
-            out: &mut *out,
-            keyspace,
-            db,
-            now_us,
-            client: slot,
-            command: id,
-            state,
-            links,
-            first_key: prepared.key,
-        };
-        let result = (row.run)(&mut cx);
-        if let Err(error) = &result {
-            let text = error.reply();
-            out.truncate(mark);
-            out.error(&text);
-            state.stats.count_error(&text);
+        let call = Call { argv: prepared.argv, key: prepared.key, slot, id, now_us, may_block: true };
+        let mut ran = call_handler(keyspace, state, links, &call, out);
+        if !state.blocking.is_retry() {
+            state.show(links, slot, &ran, out);
         }
-        state.last_ns = links.clock_ns();
-        let nanos = state.last_ns.saturating_sub(began);
-        state.stats.count_call(id, nanos, result.is_err(), state.settings.latency_tracking);
-        let ran = Ran { argv: prepared.argv, row, db, now_us, nanos, reply: out.len() - pending };
-        state.show(links, slot, &ran, out);
+        if let Some(wait) = state.blocking.take_request() {
+            self.begin_wait(slot, id, &ran, wait);
+            return Next::Wait;
+        }
+        ran.nanos += state.blocking.spent();
+        state.account(links, &call, &ran);
         match state.clients.at(slot).close {
             None => Next::Continue,
             Some(Close::AfterReply) => Next::CloseAfterReply,
@@ -491,11 +652,14 @@ impl Engine {
     }
 
     fn upkeep(&mut self, links: &mut dyn Links, began: u64) -> u64 {
-        let now_ms = (self.state.turn.1 + began.saturating_sub(self.state.turn.0) / 1000) / 1000;
+        self.state.last_ns = began;
+        let now_us = self.state.turn.1 + began.saturating_sub(self.state.turn.0) / 1000;
+        let now_ms = now_us / 1000;
         self.keyspace.set_now(now_ms);
         for id in self.state.pauses.end(now_ms) {
             links.resume(id);
         }
+        self.end_waits(links, now_us);
         if is_due(self.state.next_cron_ms, now_ms) {
             self.state.next_cron_ms = now_ms + CRON_MS;
             self.cron(links, now_ms);
@@ -504,16 +668,26 @@ impl Engine {
             let pause = if self.keyspace.compact() { COMPACT_MS } else { CRON_MS };
             self.state.next_compact_ms = now_ms + pause;
         }
+        let expiry = self.expire_due(links, now_ms, began);
+        if self.keyspace.has_changes() {
+            self.serve_waiting(links);
+        }
+        self.keyspace.set_recording(!self.state.blocking.is_empty() || !self.state.watches.is_empty());
+        let wakes = [self.state.pauses.deadline(), self.state.blocking.deadline_ms(), expiry];
         let wake = self.state.next_cron_ms.min(self.state.next_compact_ms);
-        if let Some(end) = self.state.pauses.deadline() {
-            // Nothing expires during a pause.
-            return wake.min(end);
+        wakes.into_iter().flatten().fold(wake, u64::min)
+    }
+
+    /// Removes keys that have expired, unless there is a pause. Returns when to go on: Unix time in milliseconds.
+    fn expire_due(&mut self, links: &mut dyn Links, now_ms: u64, began_ns: u64) -> Option<u64> {
+        if self.state.pauses.deadline().is_some() {
+            return None;
         }
-        match self.keyspace.next_deadline() {
-            Some(deadline) if deadline <= now_ms && self.expire(links, began) => now_ms,
-            Some(_) => self.keyspace.next_deadline().map_or(wake, |deadline| wake.min(deadline)),
-            None => wake,
+        let deadline = self.keyspace.next_deadline()?;
+        if deadline <= now_ms && self.expire(links, began_ns) {
+            return Some(now_ms);
         }
+        self.keyspace.next_deadline()
     }
 
     /// Removes expired keys for a bounded time; whether there are more.

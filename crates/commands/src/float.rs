@@ -6,8 +6,8 @@
 
 use std::str::FromStr;
 
-use rustc_apfloat::Float;
 use rustc_apfloat::ieee::X87DoubleExtended;
+use rustc_apfloat::{Float, Round};
 
 /// Longer texts are not read as numbers (bytes); as in the peers.
 const MAX_TEXT: usize = 5 * 1024 - 1;
@@ -41,6 +41,14 @@ impl LongDouble {
             parse_finite(body)?
         };
         Some(LongDouble(if negative { -magnitude } else { magnitude }))
+    }
+
+    /// Seconds as milliseconds, rounded up, or down to the least 64-bit integer. `None` if that is more than a 64-bit
+    /// integer.
+    pub(crate) fn to_milliseconds(self) -> Option<i64> {
+        let product = (self.0 * X87DoubleExtended::from_i128(1000).value).value;
+        let milliseconds = product.to_i128_r(65, Round::TowardPositive, &mut false).value;
+        i64::try_from(milliseconds.max(i64::MIN.into())).ok()
     }
 
     /// Whether this is neither infinite nor not a number.
@@ -327,6 +335,29 @@ mod tests {
         ("-491908336872.90", "115301456295036", "114809547958163.09999847412109375"),
         ("+65806881417.44975", "123646885072775600552", "123646885138582481968"),
     ];
+
+    #[test]
+    fn milliseconds_are_those_of_redis() {
+        let milliseconds = |text: &[u8]| LongDouble::parse(text).expect("a number").to_milliseconds();
+        for (text, expected) in [
+            (&b"0.0001"[..], Some(1)),
+            (b"1e-400", Some(1)),
+            (b"-0.0001", Some(0)),
+            (b"-0.001", Some(0)),
+            (b"-1", Some(-1000)),
+            (b"0x10", Some(16_000)),
+            (b"0.01", Some(10)),
+            (b"1.2345", Some(1235)),
+            (b"inf", None),
+            (b"-inf", Some(i64::MIN)),
+            (b"-1e30", Some(i64::MIN)),
+            (b"1e400", None),
+            (b"9223372036854775", Some(9_223_372_036_854_775_000)),
+            (b"9223372036854776", None),
+        ] {
+            assert_eq!(milliseconds(text), expected, "{}", text.escape_ascii());
+        }
+    }
 
     #[test]
     fn sums_are_those_of_redis() {

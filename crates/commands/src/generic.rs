@@ -13,6 +13,8 @@ use crate::args::int;
 use crate::error::Error;
 use crate::row::{Acl, Group, Row};
 
+pub(crate) use scan::parse_cursor;
+
 pub(crate) static ROWS: &[Row] = &[
     rename::COPY,
     key::DEL,

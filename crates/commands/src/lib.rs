@@ -10,6 +10,8 @@
 //! The crate sees no socket, no file and no thread.
 
 mod args;
+mod bitmap;
+mod blocking;
 mod client;
 mod commandlog;
 mod connection;
@@ -20,13 +22,16 @@ mod error;
 mod float;
 mod generic;
 mod glob;
+mod hash;
 mod help;
+mod hyperloglog;
 mod keys;
 mod links;
 mod monitor;
 mod pause;
 mod row;
 mod server;
+mod set;
 mod settings;
 mod stats;
 mod string;
@@ -34,6 +39,8 @@ mod syntax;
 mod table;
 #[cfg(test)]
 mod testing;
+mod transaction;
+mod watches;
 
 pub use docs::markdown;
 pub use engine::{BatchOutcome, Engine, Next, Options};

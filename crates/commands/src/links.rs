@@ -162,6 +162,8 @@ pub trait Links {
     fn send(&mut self, id: ClientId, write: &mut dyn FnMut(&mut ReplyBuf));
     /// Lets a paused client go on: its unexecuted commands are offered again.
     fn resume(&mut self, id: ClientId);
+    /// Whether a client's connection is neither gone nor about to be closed.
+    fn is_open(&mut self, id: ClientId) -> bool;
     /// The network's view of a client.
     fn info(&mut self, id: ClientId) -> Option<LinkInfo>;
     /// Totals of the network layer.

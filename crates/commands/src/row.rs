@@ -192,6 +192,8 @@ bitflags::bitflags! {
         const NO_ASYNC_LOADING = 1 << 17;
         /// Runs beside a script that has run too long.
         const ALLOW_BUSY = 1 << 18;
+        /// Runs at once inside a transaction, whose end it may be. Not shown by COMMAND.
+        const NOT_QUEUED = 1 << 19;
     }
 
     /// ACL categories.

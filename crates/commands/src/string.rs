@@ -49,7 +49,7 @@ const BASE: Row = Row { group: Group::String, acl: Acl::STRING, ..Row::EMPTY };
 
 /// The string that an item holds, or the error for another type.
 #[inline]
-fn string<'a>(item: &Item<'a>) -> Result<Str<'a>, Error> {
+pub(crate) fn string<'a>(item: &Item<'a>) -> Result<Str<'a>, Error> {
     match item.value() {
         Value::Str(string) => Ok(string),
         _ => Err(Error::WrongType),
@@ -87,7 +87,7 @@ fn share(blob: &Blob) -> Bytes {
 }
 
 /// The largest string and the largest argument, in bytes.
-fn max_len(cx: &Ctx<'_>) -> u64 {
+pub(crate) fn max_len(cx: &Ctx<'_>) -> u64 {
     const MAX_BULK: Directive = Directive::named("proto-max-bulk-len");
     cx.state.config.size(MAX_BULK)
 }

@@ -4,10 +4,13 @@ use crate::row::{Begin, Row};
 
 /// The rows of every family.
 static FAMILIES: &[&[Row]] = &[
+    crate::bitmap::ROWS,
     crate::commandlog::ROWS,
     crate::connection::ROWS,
     crate::connection::client::ROWS,
     crate::generic::ROWS,
+    crate::hash::ROWS,
+    crate::hyperloglog::ROWS,
     crate::monitor::ROWS,
     crate::server::ROWS,
     crate::server::configuration::ROWS,
@@ -16,7 +19,9 @@ static FAMILIES: &[&[Row]] = &[
     crate::server::introspection::ROWS,
     crate::server::lolwut::ROWS,
     crate::server::memory::ROWS,
+    crate::set::ROWS,
     crate::string::ROWS,
+    crate::transaction::ROWS,
 ];
 
 /// Index of a command or subcommand in the [`Table`].

@@ -160,6 +160,10 @@ impl Links for Outside {
         self.resumed.push(id.serial);
     }
 
+    fn is_open(&mut self, id: ClientId) -> bool {
+        self.closed.iter().all(|(serial, _)| *serial != id.serial)
+    }
+
     fn info(&mut self, id: ClientId) -> Option<LinkInfo> {
         let port = 40_000 + id.slot as u16;
         Some(LinkInfo {

@@ -1,8 +1,10 @@
 //! Encodings: structures that are plain bytes, in the layout in which Redis stores and transmits them, and
 //! the number forms that they share. Nothing here knows keys, entries or types.
 
+pub mod hll;
 pub mod intset;
 pub mod listpack;
+pub mod ordered;
 
 use std::fmt;
 

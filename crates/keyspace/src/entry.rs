@@ -486,9 +486,21 @@ impl Entry {
     }
 
     /// Changes the blob of a blob entry in place.
-    pub(crate) fn edit_blob(self, edit: impl FnOnce(&mut Blob)) {
+    pub(crate) fn edit_blob<R>(self, edit: impl FnOnce(&mut Blob) -> R) -> R {
         // SAFETY: a blob entry holds an Arc there, and `edit` cannot reach the entry in another way.
-        edit(unsafe { &mut *self.blob_ref() });
+        edit(unsafe { &mut *self.blob_ref() })
+    }
+
+    /// Changes the bytes of a short string in place; it counts as `raw` from then on.
+    pub(crate) fn edit_short<R>(self, edit: impl FnOnce(&mut [u8]) -> R) -> R {
+        debug_assert!(matches!(self.repr(), Repr::Short | Repr::ShortRaw));
+        let (at, len) = self.short();
+        let tag = self.tag() & !REPR | Repr::ShortRaw as u8;
+        // SAFETY: the entry's block has `len` bytes there, and `edit` cannot reach them in another way.
+        unsafe {
+            self.0.as_ptr().write(tag);
+            edit(std::slice::from_raw_parts_mut(self.byte(at), len))
+        }
     }
 
     /// Bytes of the entry.

@@ -263,6 +263,25 @@ impl Keyspace {
         Some(Item::new(entry, self.policy))
     }
 
+    /// Users' reads of several keys at once, in the order of the keys, together with what it takes to build
+    /// collections from them.
+    pub fn read_all<'k>(
+        &'k mut self,
+        db: usize,
+        keys: impl Iterator<Item = Key<'k>>,
+    ) -> (Vec<Option<Item<'k>>>, Space<'k>) {
+        let policy = self.policy;
+        // Reading removes expired keys only, never the entry of a key that was read before.
+        let mut found = |key| {
+            let (entry, _) = self.find_counted(db, key)?;
+            self.touch(entry);
+            Some(Item::new(entry, policy))
+        };
+        let items = keys.map(&mut found).collect();
+        // Building collections takes and frees blocks of their own; it changes no entry.
+        (items, self.space())
+    }
+
     /// A guard for changing one key, present or absent.
     #[inline]
     pub fn write<'k>(&'k mut self, db: usize, key: Key<'k>) -> Write<'k> {
@@ -324,7 +343,16 @@ impl Keyspace {
         payload: Payload<'_>,
         head: Head,
     ) -> (Entry, Place) {
+        self.prepare_growth();
         self.dbs[db].insert(key, payload, head)
+    }
+
+    /// Has memory made present for what comes, if it runs out.
+    #[inline(always)]
+    pub(crate) fn prepare_growth(&mut self) {
+        if self.pool.wants_prepare() {
+            self.reaper.prepare(&self.pool);
+        }
     }
 
     #[inline]
@@ -439,6 +467,12 @@ impl Keyspace {
         if on != self.recorded.is_some() {
             self.recorded = on.then(Vec::new);
         }
+    }
+
+    /// Whether something was recorded that was not handed out.
+    #[inline]
+    pub fn has_changes(&self) -> bool {
+        self.recorded.as_ref().is_some_and(|recorded| !recorded.is_empty())
     }
 
     /// Hands out what was recorded since the last call, in order.
@@ -569,7 +603,7 @@ impl Keyspace {
             if whole {
                 self.members = Slab::new(Arc::clone(&self.pool));
             }
-            return self.pool.trim();
+            return self.reaper.trim(&self.pool);
         }
         if whole {
             old.into_iter().for_each(|db| self.reaper.db_with_members(db));
@@ -645,31 +679,65 @@ impl Keyspace {
         self.stats.expired += removed as u64;
         for key in hashes {
             // At least one each, since the table has forgotten when they are due.
-            removed += self.expire_fields(number, &key, max.saturating_sub(removed).max(1));
+            removed += self.expire_some_fields(number, &key, max.saturating_sub(removed).max(1));
         }
         removed
     }
 
     /// Removes up to `max` fields of a hash that are due.
-    fn expire_fields(&mut self, db: usize, key: &[u8], max: usize) -> usize {
+    fn expire_some_fields(&mut self, db: usize, key: &[u8], max: usize) -> usize {
         let (key, now) = (self.key(key), self.now);
-        let Some(found) = self.find(db, key) else { return 0 };
-        let due = now.saturating_sub(found.0.due());
-        let mut guard = Write::new(self, db, key, Some(found));
-        let mut removed = 0;
-        let edited = guard.edit(|hash: &mut Hash, space| {
+        let Some((entry, _)) = self.find(db, key) else { return 0 };
+        let due = now.saturating_sub(entry.due());
+        let removed = self.remove_fields(db, key, |hash, space| {
+            let mut removed = 0;
             hash.remove_due(now, max, space, &mut |_| removed += 1);
+            removed
         });
-        debug_assert!(edited.is_ok(), "only hashes have fields with deadlines");
+        if removed > 0 {
+            self.stats.lag.record(due);
+        }
+        removed
+    }
+
+    /// Removes all fields of a hash that are due, for a command that must not meet any.
+    pub fn expire_all_fields(&mut self, db: usize, key: Key<'_>) {
+        let now = self.now;
+        self.remove_fields(db, key, |hash, space| {
+            let mut removed = 0;
+            hash.remove_due(now, usize::MAX, space, &mut |_| removed += 1);
+            removed
+        });
+    }
+
+    /// Removes those of the named fields that are due, after a look at one of them, or before.
+    pub fn expire_fields<'f>(&mut self, db: usize, key: Key<'_>, fields: impl Iterator<Item = &'f [u8]>) {
+        let now = self.now;
+        self.remove_fields(db, key, |hash, space| {
+            let is_due = |hash: &Hash, field| hash.view().get(field).is_some_and(|f| !f.is_live(now));
+            fields.filter(|field| is_due(hash, field) && hash.remove(space, field)).count()
+        });
+    }
+
+    /// Removes fields that are due from a hash through `remove`, which returns how many; reports and counts them.
+    fn remove_fields(
+        &mut self,
+        db: usize,
+        key: Key<'_>,
+        remove: impl FnOnce(&mut Hash, &mut Space<'_>) -> usize,
+    ) -> usize {
+        let Some(found) = self.find(db, key) else { return 0 };
+        let mut guard = Write::new(self, db, key, Some(found));
+        // Another type has no fields.
+        let Ok(removed) = guard.edit(remove) else { return 0 };
         if removed == 0 {
             guard.unchanged();
             return 0;
         }
         let events = [HEXPIRED, Event::generic("del")];
         let events = if guard.exists() { &events[..1] } else { &events };
-        guard.commit_many(events, removed as u64);
+        guard.commit_many(events, 0);
         self.stats.expired_fields += removed as u64;
-        self.stats.lag.record(due);
         removed
     }
 

@@ -3,7 +3,9 @@
 //! A [`PagePool`] is shared by all slabs of a keyspace, also those that a background thread frees,
 //! so it is the one part of the keyspace behind a lock; it is entered once per page, not per block.
 //! Giving memory back to the system takes system calls, so a page that is given back is only marked;
-//! [`PagePool::trim`], on the background thread, releases what was not taken again in the meantime.
+//! [`PagePool::trim_chunk`], on the background thread, releases what was not taken again in the meantime. Getting
+//! memory from the system takes a page fault per 4 KiB, a few of which take milliseconds; so
+//! [`PagePool::prepare`], on the background thread too, keeps the next few pages present while there is growth.
 //!
 //! A chunk begins with the headers of its 32 pages, so that a block's header is found by masking the
 //! block's address:
@@ -20,7 +22,7 @@
 
 use std::collections::BTreeSet;
 use std::ptr::{self, NonNull};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
 /// Bytes of a page, and its alignment.
@@ -62,11 +64,14 @@ pub(crate) const NONE: u16 = u16::MAX;
 struct Chunk {
     /// Bit set: that page is free.
     free: u32,
-    /// Bit set: that page is free, but its memory was not given back to the system.
-    dirty: u32,
+    /// Bit set: that page is free, and its memory is present: it was used or prepared.
+    present: u32,
 }
 
 const ALL: u32 = u32::MAX;
+
+/// Pages that are kept present ahead of growth: 512 KiB, which is what a million inserts a second need in 8 ms.
+const AHEAD: u32 = 8;
 
 const _: () = assert!(size_of::<PageHeader>() == 64 && size_of::<Chunk>() == 64);
 
@@ -105,6 +110,8 @@ pub(crate) struct PagePool {
     mapped: AtomicUsize,
     /// Pages given back since the last trim.
     given: AtomicUsize,
+    /// Whether the pages that are present run out.
+    wants_prepare: AtomicBool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -116,7 +123,12 @@ unsafe impl Send for ChunkPtr {}
 
 impl PagePool {
     pub(crate) fn new() -> Self {
-        PagePool { roomy: Mutex::default(), mapped: AtomicUsize::new(0), given: AtomicUsize::new(0) }
+        PagePool {
+            roomy: Mutex::default(),
+            mapped: AtomicUsize::new(0),
+            given: AtomicUsize::new(0),
+            wants_prepare: AtomicBool::new(false),
+        }
     }
 
     /// Bytes of address space taken from the system.
@@ -133,22 +145,20 @@ impl PagePool {
         let mut roomy = self.lock();
         let chunk = match roomy.first() {
             Some(c) => *c,
-            None => {
-                let c = ChunkPtr(map_chunk());
-                self.mapped.fetch_add(CHUNK, Ordering::Relaxed);
-                roomy.insert(c);
-                c
-            }
+            None => self.add_chunk(&mut roomy),
         };
         // SAFETY: the chunk is mapped, its free bits belong to the lock that we hold, and a page
         // whose bit was set belongs to nobody.
         unsafe {
             let head = chunk.0.as_ptr();
             // A page whose memory is still there costs no page faults.
-            let candidates = if (*head).dirty != 0 { (*head).dirty } else { (*head).free };
+            let candidates = if (*head).present != 0 { (*head).present } else { (*head).free };
             let index = candidates.trailing_zeros() as usize;
             (*head).free &= !(1 << index);
-            (*head).dirty &= !(1 << index);
+            (*head).present &= !(1 << index);
+            if (*head).present.count_ones() < AHEAD / 2 {
+                self.wants_prepare.store(true, Ordering::Relaxed);
+            }
             if (*head).free == 0 {
                 roomy.remove(&chunk);
             }
@@ -167,6 +177,60 @@ impl PagePool {
             });
             page
         }
+    }
+
+    fn add_chunk(&self, roomy: &mut BTreeSet<ChunkPtr>) -> ChunkPtr {
+        let chunk = ChunkPtr(map_chunk());
+        self.mapped.fetch_add(CHUNK, Ordering::Relaxed);
+        roomy.insert(chunk);
+        chunk
+    }
+
+    /// Whether [`PagePool::prepare`] is worth a call.
+    #[inline(always)]
+    pub(crate) fn wants_prepare(&self) -> bool {
+        self.wants_prepare.load(Ordering::Relaxed)
+    }
+
+    /// A call of [`PagePool::prepare`] is on its way.
+    pub(crate) fn note_prepare(&self) {
+        self.wants_prepare.store(false, Ordering::Relaxed);
+    }
+
+    /// Makes the pages present that will be taken next, so that whoever takes them meets no page faults.
+    pub(crate) fn prepare(&self) {
+        while let Some((chunk, index)) = self.next_absent() {
+            // SAFETY: the chunk stays mapped, since only this thread unmaps. The page is free, or was taken in the
+            // meantime: making memory present does not change it.
+            let done = unsafe { populate(chunk.0.as_ptr().cast::<u8>().add(index * PAGE)) };
+            if !done {
+                return;
+            }
+            let _roomy = self.lock();
+            // SAFETY: the lock is held.
+            unsafe {
+                let head = chunk.0.as_ptr();
+                (*head).present |= (*head).free & 1 << index;
+            }
+        }
+    }
+
+    /// The first free page that is not present, unless enough are.
+    fn next_absent(&self) -> Option<(ChunkPtr, usize)> {
+        let mut roomy = self.lock();
+        let mut present = 0;
+        for chunk in roomy.iter() {
+            // SAFETY: chunks in the set are mapped; their bits belong to the lock that we hold.
+            let (free, here) = unsafe { ((*chunk.0.as_ptr()).free, (*chunk.0.as_ptr()).present) };
+            present += here.count_ones();
+            if present >= AHEAD {
+                return None;
+            }
+            if free & !here != 0 {
+                return Some((*chunk, (free & !here).trailing_zeros() as usize));
+            }
+        }
+        Some((self.add_chunk(&mut roomy), 0))
     }
 
     fn unmap(&self, chunk: ChunkPtr) {
@@ -190,7 +254,7 @@ impl PagePool {
         // SAFETY: the chunk is mapped while one of its pages is out; the lock is held.
         unsafe {
             (*chunk).free |= 1 << index;
-            (*chunk).dirty |= 1 << index;
+            (*chunk).present |= 1 << index;
             roomy.insert(ChunkPtr(NonNull::new_unchecked(chunk)));
         }
     }
@@ -201,32 +265,34 @@ impl PagePool {
     }
 
     /// Gives the memory of all free pages back to the system, and whole chunks if nothing is left in them.
+    #[cfg(test)]
     pub(crate) fn trim(&self) {
         while self.trim_chunk() {}
     }
 
-    /// Does the work of [`PagePool::trim`] for one chunk, up to 2 MiB; false if there was nothing to do.
+    /// Gives the memory of the free pages of one chunk (2 MiB) back to the system, and the whole chunk if nothing is
+    /// left in it; false if there was nothing to do.
     /// The lock is not held during the system calls, so that others can take pages meanwhile.
     pub(crate) fn trim_chunk(&self) -> bool {
         self.given.store(0, Ordering::Relaxed);
         let mut roomy = self.lock();
         // SAFETY: chunks in the set are mapped; their bits belong to the lock that we hold.
-        let found = roomy.iter().rev().copied().find(|c| unsafe { (*c.0.as_ptr()).dirty != 0 });
+        let found = roomy.iter().rev().copied().find(|c| unsafe { (*c.0.as_ptr()).present != 0 });
         let Some(chunk) = found else { return false };
         let head = chunk.0.as_ptr();
         // Out of the set and without free pages, so that nobody takes them meanwhile.
         roomy.remove(&chunk);
         // SAFETY: as above.
-        let (free, dirty) = unsafe { ((*head).free, (*head).dirty) };
+        let (free, present) = unsafe { ((*head).free, (*head).present) };
         if free == ALL {
             drop(roomy);
             self.unmap(chunk);
             return true;
         }
         // SAFETY: as above.
-        unsafe { ((*head).free, (*head).dirty) = (0, 0) };
+        unsafe { ((*head).free, (*head).present) = (0, 0) };
         drop(roomy);
-        for index in (0..PAGES).filter(|i| dirty >> i & 1 == 1) {
+        for index in (0..PAGES).filter(|i| present >> i & 1 == 1) {
             // SAFETY: the page is free and ours alone; the headers before page 0 are kept.
             unsafe {
                 release(head.cast::<u8>().add(index * PAGE), if index == 0 { HEADERS } else { 0 });
@@ -275,7 +341,7 @@ fn map_chunk() -> NonNull<Chunk> {
         }
     }
     // SAFETY: the mapping is CHUNK bytes, aligned, writable and ours.
-    unsafe { start.cast::<Chunk>().write(Chunk { free: ALL, dirty: 0 }) };
+    unsafe { start.cast::<Chunk>().write(Chunk { free: ALL, present: 0 }) };
     NonNull::new(start.cast()).expect("a mapping is not at address zero")
 }
 
@@ -284,7 +350,7 @@ fn map_chunk() -> NonNull<Chunk> {
     // SAFETY: the layout has a size.
     let start = unsafe { std::alloc::alloc_zeroed(chunk_layout()) }.cast::<Chunk>();
     // SAFETY: freshly allocated for it.
-    unsafe { start.write(Chunk { free: ALL, dirty: 0 }) };
+    unsafe { start.write(Chunk { free: ALL, present: 0 }) };
     NonNull::new(start).expect("the allocator had room")
 }
 
@@ -323,4 +389,19 @@ unsafe fn release(base: *mut u8, keep: usize) {
     }
     #[cfg(not(all(target_os = "linux", not(miri))))]
     let _ = (base, keep);
+}
+
+/// Makes the memory of a page present without changing it; false if the system cannot.
+///
+/// # Safety
+/// `base` is a page of a mapped chunk.
+unsafe fn populate(base: *mut u8) -> bool {
+    #[cfg(all(target_os = "linux", not(miri)))]
+    // SAFETY: as promised by the caller.
+    return unsafe { rustix::mm::madvise(base.cast(), PAGE, rustix::mm::Advice::LinuxPopulateWrite) }.is_ok();
+    #[cfg(not(all(target_os = "linux", not(miri))))]
+    {
+        let _ = base;
+        false
+    }
 }

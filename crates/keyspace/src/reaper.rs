@@ -1,4 +1,5 @@
-//! The thread that frees what would take the owner of the keyspace too long.
+//! The thread that frees what would take the owner of the keyspace too long, and that gets memory for it ahead of
+//! need.
 //!
 //! Members of collections live in a slab that the owner goes on using. So the thread only strings their blocks
 //! together, by page, and hands the strings back: the owner takes back pages, not blocks.
@@ -34,6 +35,8 @@ enum Garbage {
     Object(Box<Object>, u64),
     /// Free pages, to be given back to the system.
     Pages(Arc<PagePool>),
+    /// Free pages, to be made present.
+    Ahead(Arc<PagePool>),
 }
 
 /// Hands garbage to a thread, which starts with the first piece.
@@ -83,6 +86,12 @@ impl Reaper {
     /// Has the free pages of a pool given back to the system.
     pub(crate) fn trim(&mut self, pool: &Arc<PagePool>) {
         self.send(0, Garbage::Pages(Arc::clone(pool)));
+    }
+
+    /// Has the memory of the pages that a pool gives out next made present.
+    pub(crate) fn prepare(&mut self, pool: &Arc<PagePool>) {
+        pool.note_prepare();
+        self.send(0, Garbage::Ahead(Arc::clone(pool)));
     }
 
     /// Up to `max` runs of blocks that were freed; see [`Slab::take_back`].
@@ -160,6 +169,10 @@ fn run(garbage: &Receiver<Garbage>, shared: &Shared) {
                     // wait: never in one go.
                     std::thread::sleep(BETWEEN_CHUNKS);
                 }
+                0
+            }
+            Garbage::Ahead(pool) => {
+                pool.prepare();
                 0
             }
         };

@@ -108,6 +108,57 @@ impl<'k> Write<'k> {
         end
     }
 
+    /// Sets the key to a string that is `raw` whatever it spells. Large ones are not copied.
+    pub fn set_bytes(&mut self, bytes: Vec<u8>, ttl: Ttl) {
+        if fits(self.key.bytes.len(), bytes.len()) {
+            self.store(Payload::Short(&bytes, true), ttl);
+        } else {
+            self.store(Payload::Blob(Arc::new(bytes)), ttl);
+        }
+    }
+
+    /// Changes the string's bytes in place through `f`, padded with zero bytes to at least `len`; an absent
+    /// key counts as empty. The result is `raw`. Nothing is copied or allocated unless the string grows
+    /// beyond its block or someone else still holds it.
+    pub fn edit_bytes<R>(&mut self, len: usize, f: impl FnOnce(&mut [u8]) -> R) -> R {
+        let old = self.string_len().unwrap_or(0);
+        let len = len.max(old);
+        if let Some((entry, _)) = self.found {
+            match entry.repr() {
+                Repr::Blob => {
+                    self.keyspace.before_change(self.db, entry);
+                    self.changed = true;
+                    return entry.edit_blob(|blob| f(padded(blob, len)));
+                }
+                Repr::Short | Repr::ShortRaw if old == len => {
+                    self.keyspace.before_change(self.db, entry);
+                    self.changed = true;
+                    return entry.edit_short(f);
+                }
+                _ => {}
+            }
+        }
+        if fits(self.key.bytes.len(), len) {
+            let mut bytes = [0; MAX_INLINE];
+            self.copy_string(&mut bytes);
+            let result = f(&mut bytes[..len]);
+            self.store(Payload::Short(&bytes[..len], true), Ttl::Keep);
+            result
+        } else {
+            let mut bytes = vec![0; len];
+            self.copy_string(&mut bytes);
+            let result = f(&mut bytes);
+            self.store(Payload::Blob(Arc::new(bytes)), Ttl::Keep);
+            result
+        }
+    }
+
+    fn copy_string(&self, to: &mut [u8]) {
+        if let Some(Value::Str(string)) = self.item().map(|item| item.value()) {
+            string.with_bytes(|bytes| to[..bytes.len()].copy_from_slice(bytes));
+        }
+    }
+
     fn string_len(&self) -> Option<usize> {
         match self.item()?.value() {
             Value::Str(s) => Some(s.len()),
@@ -115,9 +166,9 @@ impl<'k> Write<'k> {
         }
     }
 
-    /// Changes the string, absent counting as empty, through `f`; it will have `len` bytes. The result
-    /// is `raw`. A large value is changed in place unless someone else still holds it.
-    fn edit_string(&mut self, len: usize, f: impl FnOnce(&mut Vec<u8>)) {
+    /// Changes the string, absent counting as empty, through `f`; it will have about `len` bytes, for which
+    /// there is room. The result is `raw`. A large value is changed in place unless someone else holds it.
+    pub fn edit_string<R>(&mut self, len: usize, f: impl FnOnce(&mut Vec<u8>) -> R) -> R {
         if let Some((entry, _)) = self.found
             && entry.repr() == Repr::Blob
         {
@@ -125,20 +176,17 @@ impl<'k> Write<'k> {
             self.changed = true;
             return entry.edit_blob(|blob| f(bytes_for_edit(blob, len)));
         }
-        let mut bytes = match self.item().map(|i| i.value()) {
-            Some(Value::Str(s)) => {
-                let mut v = Vec::with_capacity(len);
-                s.with_bytes(|b| v.extend_from_slice(b));
-                v
-            }
-            _ => Vec::with_capacity(len),
-        };
-        f(&mut bytes);
+        let mut bytes = Vec::with_capacity(len);
+        if let Some(Value::Str(s)) = self.item().map(|i| i.value()) {
+            s.with_bytes(|b| bytes.extend_from_slice(b));
+        }
+        let result = f(&mut bytes);
         if fits(self.key.bytes.len(), bytes.len()) {
             self.store(Payload::Short(&bytes, true), Ttl::Keep);
         } else {
             self.store(Payload::Blob(Arc::new(bytes)), Ttl::Keep);
         }
+        result
     }
 
     /// Sets or removes the deadline, in unix milliseconds. The key must exist.
@@ -195,6 +243,7 @@ impl<'k> Write<'k> {
         f: impl FnOnce(&mut C, &mut Space<'_>) -> R,
     ) -> Result<R, WrongKind> {
         self.changed = true;
+        self.keyspace.prepare_growth();
         let Some((entry, place)) = self.found else {
             let mut collection = C::empty(&self.keyspace.space());
             let result = f(&mut collection, &mut self.keyspace.space());
@@ -326,6 +375,22 @@ fn bytes_for_edit(blob: &mut Blob, len: usize) -> &mut Vec<u8> {
     let bytes = Arc::make_mut(blob);
     if len > bytes.capacity() {
         bytes.reserve_exact((len + len / 2).max(len) - bytes.len());
+    }
+    bytes
+}
+
+/// The bytes of a large value, ready for a change and padded with zero bytes to `len`. When they outgrow
+/// their block, the new one comes zeroed from the system, so that a far offset costs no more than a near one.
+fn padded(blob: &mut Blob, len: usize) -> &mut [u8] {
+    if len > blob.capacity() {
+        let mut grown = vec![0; len + len / 2];
+        grown[..blob.len()].copy_from_slice(blob);
+        grown.truncate(len);
+        *blob = Arc::new(grown);
+    }
+    let bytes = Arc::make_mut(blob);
+    if len > bytes.len() {
+        bytes.resize(len, 0);
     }
     bytes
 }

@@ -53,13 +53,15 @@ impl<S: Service> Handler for Driver<'_, S> {
     fn before_sleep(&mut self) -> Option<Deadline> {
         self.run_resumed();
         let deadline = self.service.before_sleep(self.net);
+        // Their commands may want to be heard of again before that.
+        let more = !self.net.resumed.is_empty();
         self.run_resumed();
         // Closing one connection may write to others, or close them.
         while !self.net.pending.is_empty() || !self.net.closing.is_empty() {
             self.net.write_pending();
             self.close_all();
         }
-        if self.net.resumed.is_empty() { deadline } else { Some(Deadline::IMMEDIATE) }
+        if more || !self.net.resumed.is_empty() { Some(Deadline::IMMEDIATE) } else { deadline }
     }
 
     fn after_sleep(&mut self) {

@@ -9,6 +9,7 @@ use super::filter::{self, Filter};
 use crate::args::{int, is, text};
 use crate::client::{Client, ClientFlags, ReplyMode};
 use crate::context::Ctx;
+use crate::engine::waiting::WaitEnd;
 use crate::error::Error;
 use crate::help;
 use crate::links::{ClientId, Close, LinkInfo};
@@ -330,7 +331,11 @@ fn matching(cx: &mut Ctx<'_>, filter: &Filter) -> Vec<ClientId> {
 fn line(cx: &mut Ctx<'_>, id: ClientId) -> Option<Vec<u8>> {
     let link = cx.links.info(id)?;
     let client = cx.state.clients.get(id)?;
-    let argv_mem = if id.slot as usize == cx.client { cx.argv.bytes() } else { 0 };
+    let argv_mem = match cx.state.blocking.get(id.slot) {
+        _ if id.slot as usize == cx.client => cx.argv.bytes(),
+        Some(waiting) => waiting.argv.as_argv().bytes(),
+        None => 0,
+    };
     let command = client.last_command.map_or("NULL", |command| cx.state.table.name(usize::from(command)));
     let version = match client.protocol {
         carnelian_resp::Protocol::Resp2 => 2,
@@ -358,15 +363,20 @@ fn line(cx: &mut Ctx<'_>, id: ClientId) -> Option<Vec<u8>> {
 
 /// The fields from the age to the events.
 fn write_fields(to: &mut String, client: &Client, link: &LinkInfo, argv_mem: usize, now_ms: u64) {
-    let memory = link.query + link.query_free + link.output_memory + argv_mem + size_of::<Client>();
+    let queued = client.transaction.as_ref().map(|transaction| transaction.commands().count() as i64);
+    let multi_mem = client.transaction.as_ref().map_or(0, |transaction| transaction.memory());
+    let memory =
+        link.query + link.query_free + link.output_memory + argv_mem + multi_mem + size_of::<Client>();
     write!(
         to,
-        " age={} idle={} flags={} db={} sub=0 psub=0 ssub=0 multi=-1 watch=0 qbuf={} qbuf-free={} \
-         argv-mem={argv_mem} multi-mem=0 rbs={} rbp={} obl={} oll=0 omem=0 tot-mem={memory} events={}",
+        " age={} idle={} flags={} db={} sub=0 psub=0 ssub=0 multi={} watch={} qbuf={} \
+         qbuf-free={} argv-mem={argv_mem} multi-mem={multi_mem} rbs={} rbp={} obl={} oll=0 omem=0 tot-mem={memory} events={}",
         client.age_seconds(now_ms),
         client.idle_seconds(now_ms),
         client.flag_letters(),
         client.db,
+        queued.unwrap_or(-1),
+        client.watched.len(),
         link.query,
         link.query_free,
         link.output_memory,
@@ -470,13 +480,17 @@ fn unblock(cx: &mut Ctx<'_>) -> Result<(), Error> {
     if cx.argv.len() > 4 {
         return Err(Error::subcommand_or_arity("CLIENT", cx.arg(1)));
     }
-    match cx.argv.get(3) {
-        None => {}
-        Some(word) if is(word, "TIMEOUT") || is(word, "ERROR") => {}
+    let end = match cx.argv.get(3) {
+        None => WaitEnd::Timeout,
+        Some(word) if is(word, "TIMEOUT") => WaitEnd::Timeout,
+        Some(word) if is(word, "ERROR") => WaitEnd::Error,
         Some(_) => return Err(Error::Text("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR")),
-    }
-    int(cx.arg(2))?;
-    cx.out.integer(0);
+    };
+    let serial = int(cx.arg(2))?;
+    let client = cx.state.clients.iter().find(|client| i64::try_from(client.id.serial) == Ok(serial));
+    let id = client.map(|client| client.id);
+    let ended = id.is_some_and(|id| cx.state.end_wait(cx.links, id, end));
+    cx.out.integer(i64::from(ended));
     Ok(())
 }
 

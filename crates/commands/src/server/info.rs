@@ -176,9 +176,14 @@ fn clients(cx: &mut Ctx<'_>, to: &mut Lines) {
     let totals = cx.links.totals();
     to.put("client_recent_max_input_buffer", totals.recent_input);
     to.put("client_recent_max_output_buffer", totals.recent_output);
-    to.put("blocked_clients", cx.state.pauses.waiting());
-    to.zeros(&["tracking_clients", "pubsub_clients", "watching_clients", "clients_in_timeout_table"]);
-    to.zeros(&["total_watched_keys", "total_blocking_keys", "total_blocking_keys_on_nokey"]);
+    to.put("blocked_clients", cx.state.pauses.waiting() + cx.state.blocking.len());
+    to.zeros(&["tracking_clients", "pubsub_clients"]);
+    to.put("watching_clients", cx.state.clients.iter().filter(|client| !client.watched.is_empty()).count());
+    to.put("clients_in_timeout_table", cx.state.blocking.count_timeouts());
+    to.put("total_watched_keys", cx.state.watches.count_keys());
+    let (keys, keys_on_loss) = cx.state.blocking.count_keys();
+    to.put("total_blocking_keys", keys);
+    to.put("total_blocking_keys_on_nokey", keys_on_loss);
     to.put("paused_reason", if cx.state.pauses.deadline().is_some() { "client_pause" } else { "none" });
     to.put("paused_actions", cx.state.pauses.actions());
     let now_ms = cx.now_ms();

@@ -25,8 +25,10 @@
 use super::{Malformed, canonical_int};
 use std::borrow::Cow;
 
-const HEADER: usize = 6;
-const END: u8 = 0xFF;
+/// Bytes before the first entry.
+pub(crate) const HEADER: usize = 6;
+/// The byte behind the last entry.
+pub(crate) const END: u8 = 0xFF;
 /// The count that says: not known.
 const UNKNOWN: usize = 65535;
 /// Bytes that a listpack should not outgrow.
@@ -141,9 +143,31 @@ impl<'a> Element<'a> {
 
     /// Bytes of the whole entry.
     #[inline]
-    fn entry(&self) -> usize {
+    pub(crate) fn entry(&self) -> usize {
         let body = self.body();
         body + back_len(body)
+    }
+
+    /// Writes the entry into as many bytes as it takes.
+    #[inline]
+    pub(crate) fn write(&self, to: &mut [u8]) {
+        let body = match self {
+            Element::Int(v) => {
+                let head = Head::of_int(*v);
+                let head = head.as_bytes();
+                to[..head.len()].copy_from_slice(head);
+                head.len()
+            }
+            Element::Bytes(data) => {
+                let head = Head::of_string(data.len());
+                let head = head.as_bytes();
+                let body = head.len() + data.len();
+                to[..head.len()].copy_from_slice(head);
+                to[head.len()..body].copy_from_slice(data);
+                body
+            }
+        };
+        put_back(to, body, body);
     }
 }
 
@@ -859,19 +883,9 @@ impl Listpack {
     /// Puts an element in place of the `old` bytes from `pos` on.
     #[inline]
     fn splice(&mut self, pos: usize, old: usize, element: Element<'_>) {
-        let body = element.body();
-        self.gap(pos, old, body + back_len(body));
-        let bytes = &mut self.bytes[pos..];
-        match element {
-            Element::Int(v) => bytes[..body].copy_from_slice(Head::of_int(v).as_bytes()),
-            Element::Bytes(data) => {
-                let head = Head::of_string(data.len());
-                let head = head.as_bytes();
-                bytes[..head.len()].copy_from_slice(head);
-                bytes[head.len()..body].copy_from_slice(data);
-            }
-        }
-        put_back(bytes, body, body);
+        let size = element.entry();
+        self.gap(pos, old, size);
+        element.write(&mut self.bytes[pos..pos + size]);
         self.write_total();
     }
 

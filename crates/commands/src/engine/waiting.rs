@@ -1,0 +1,127 @@
+//! Clients that wait for keys, from the engine's side: how a wait begins, how its command is tried again when a key has
+//! changed, and how it ends.
+
+use carnelian_resp::ReplyBuf;
+
+use super::{Engine, Next, Ran, State};
+use crate::blocking::Wait;
+use crate::client::ClientFlags;
+use crate::error::Error;
+use crate::links::{ClientId, Close, Links};
+use crate::table::CommandId;
+
+/// Why a wait ends before its command has found something.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum WaitEnd {
+    /// Its time is over, or somebody says so.
+    Timeout,
+    /// Somebody wants it to fail.
+    Error,
+}
+
+impl State {
+    /// Ends the wait of a client, if it waits.
+    pub(crate) fn end_wait(&mut self, links: &mut dyn Links, id: ClientId, end: WaitEnd) -> bool {
+        let Some(waiting) = self.blocking.leave(id) else { return false };
+        let mut reply = self.reply_to(id);
+        match end {
+            WaitEnd::Timeout => waiting.timeout_reply.write(&mut reply),
+            WaitEnd::Error => {
+                let text = Error::Text("UNBLOCKED client unblocked via CLIENT UNBLOCK").reply();
+                self.stats.count_error(&text);
+                reply.error(&text);
+            }
+        }
+        let (failed, tracked) = (end == WaitEnd::Error, self.settings.latency_tracking);
+        self.stats.count_call(waiting.command, waiting.nanos, failed, tracked);
+        self.answer(links, id, &reply);
+        true
+    }
+
+    /// An empty reply in the protocol of a client.
+    fn reply_to(&mut self, id: ClientId) -> ReplyBuf {
+        let mut reply = ReplyBuf::new();
+        reply.set_protocol(self.clients.at(id.slot as usize).protocol);
+        reply
+    }
+
+    /// Replies to a client that has waited, and lets it go on.
+    fn answer(&mut self, links: &mut dyn Links, id: ClientId, reply: &ReplyBuf) {
+        let client = self.clients.at(id.slot as usize);
+        client.flags -= ClientFlags::BLOCKED;
+        if client.ends_reply() {
+            links.send(id, &mut |out| reply.chunks().for_each(|chunk| out.raw(chunk)));
+        }
+        links.resume(id);
+    }
+}
+
+impl Engine {
+    /// The command that has just run makes its client wait.
+    pub(super) fn begin_wait(&mut self, slot: usize, command: CommandId, ran: &Ran<'_>, wait: Wait) {
+        let client = self.state.clients.at(slot);
+        client.flags |= ClientFlags::BLOCKED;
+        let client = (client.id, ran.db);
+        self.state.blocking.begin(client, command, wait, || ran.argv.into(), ran.nanos);
+        self.keyspace.set_recording(true);
+    }
+
+    /// Tries the commands again that wait for keys which have changed, until that changes nothing more: keys in the
+    /// order of their changes, and for each key its clients in the order of their arrival.
+    #[cold]
+    pub(super) fn serve_waiting(&mut self, links: &mut dyn Links) {
+        loop {
+            self.state.note_changes(&mut self.keyspace);
+            let Some((db, key, end)) = self.state.blocking.next_ready() else { return };
+            let mut from = 0;
+            while let Some((ticket, id)) = self.next_to_serve(db, &key, from..end) {
+                from = ticket + 1;
+                if links.is_open(id) {
+                    self.try_again(links, id);
+                }
+            }
+        }
+    }
+
+    /// The first of the clients with these tickets who can use what a key holds now.
+    fn next_to_serve(
+        &mut self,
+        db: usize,
+        key: &[u8],
+        tickets: std::ops::Range<u64>,
+    ) -> Option<(u64, ClientId)> {
+        let hashed = self.keyspace.key(key);
+        let kind = self.keyspace.peek(db, hashed).map(|item| item.kind());
+        self.state.blocking.first(db, key, kind, tickets)
+    }
+
+    fn try_again(&mut self, links: &mut dyn Links, id: ClientId) {
+        let Some(mut waiting) = self.state.blocking.leave(id) else { return };
+        let slot = id.slot as usize;
+        let argv = std::mem::take(&mut waiting.argv);
+        self.state.blocking.retry(waiting);
+        let mut reply = self.state.reply_to(id);
+        let prepared = self.state.prepare(&self.keyspace, argv.as_argv());
+        let next = match self.state.admit(slot, &prepared) {
+            Ok(command) => self.run(links, slot, command, &prepared, &mut reply),
+            Err(error) => self.refuse(&prepared, &error, &mut reply),
+        };
+        if next == Next::Wait {
+            return;
+        }
+        self.state.blocking.end_retry();
+        self.state.answer(links, id, &reply);
+        match next {
+            Next::CloseAfterReply => links.close(id, Close::AfterReply),
+            Next::CloseNow => links.close(id, Close::Now),
+            Next::Continue | Next::Pause | Next::Wait => {}
+        }
+    }
+
+    /// Ends the waits whose time is over.
+    pub(super) fn end_waits(&mut self, links: &mut dyn Links, now_us: u64) {
+        while let Some(id) = self.state.blocking.next_due(now_us) {
+            self.state.end_wait(links, id, WaitEnd::Timeout);
+        }
+    }
+}

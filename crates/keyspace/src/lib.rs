@@ -40,6 +40,14 @@ mod types;
 mod value;
 mod write;
 
+/// What streams are made of.
+pub mod stream {
+    pub use crate::types::stream::{
+        Consumer, ConsumerId, Deletion, Entry, Group, Groups, Log, LogFacts, Pairs, Pending, Range,
+        RangeBack, References, StreamId, TooLarge, Trim, TrimTo,
+    };
+}
+
 pub use access::AccessPolicy;
 pub use event::{Event, EventClass};
 pub use key::Key;
@@ -49,7 +57,7 @@ pub use random::Random;
 pub use snapshot::SnapshotSink;
 pub use types::hash::{Field, Hash, HashRef};
 pub use types::list::node::End;
-pub use types::list::{List, ListRef};
+pub use types::list::{List, ListPart, ListRef};
 pub use types::set::{Set, SetRef};
 pub use types::stream::Stream;
 pub use types::zset::{

@@ -76,6 +76,13 @@ pub struct Space<'a> {
     pub(crate) now: u64,
 }
 
+impl Space<'_> {
+    /// Frees a collection that never got into the keyspace.
+    pub fn discard(&mut self, collection: impl Collection) {
+        collection.free(&mut Bin::Now(self.slab));
+    }
+}
+
 /// What the bytes of a packed collection mean.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Packing {

@@ -60,6 +60,10 @@ impl<'a> Cursor<'a> {
         self.at
     }
 
+    pub(crate) fn is_at_end(&self) -> bool {
+        self.at == self.bytes.len()
+    }
+
     /// Goes back, or forward, to where a cursor was.
     pub(crate) fn go(&mut self, at: usize) {
         self.at = at;

@@ -14,33 +14,15 @@
 //!
 //! Ids are two lengths where nothing else is said. Parts with a number are there since that version of the type.
 
-use carnelian_keyspace::encoding::listpack::{Element, ListpackRef};
 use std::borrow::Cow;
+
+use carnelian_keyspace::encoding::listpack::{Element, ListpackRef};
+use carnelian_keyspace::stream::StreamId;
 
 use super::cursor::{Cursor, Stop};
 use super::error::Fault;
 use super::packed;
 use super::value::{Part, PartSink};
-
-/// An entry's id: milliseconds and a number.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Hash)]
-pub struct Id {
-    /// Unix time in milliseconds.
-    pub ms: u64,
-    /// The number within it.
-    pub seq: u64,
-}
-
-impl Id {
-    pub(crate) fn of_bytes(bytes: [u8; 16]) -> Id {
-        let both = u128::from_be_bytes(bytes);
-        Id { ms: (both >> 64) as u64, seq: both as u64 }
-    }
-
-    pub(crate) fn to_bytes(self) -> [u8; 16] {
-        (u128::from(self.ms) << 64 | u128::from(self.seq)).to_be_bytes()
-    }
-}
 
 /// What a stream remembers beside its entries.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -48,11 +30,11 @@ pub struct Totals {
     /// How many entries there are.
     pub entries: u64,
     /// The id that was added last.
-    pub last: Id,
+    pub last: StreamId,
     /// The id of the first entry that is there.
-    pub first: Id,
+    pub first: StreamId,
     /// The greatest id that was deleted.
-    pub deleted: Id,
+    pub deleted: StreamId,
     /// How many were ever added.
     pub added: u64,
 }
@@ -61,7 +43,7 @@ pub struct Totals {
 #[derive(Clone, PartialEq, Debug)]
 pub enum StreamPart<'a> {
     /// The next node: the id that its entries' ids are relative to, and its listpack.
-    Node(Id, Cow<'a, [u8]>),
+    Node(StreamId, Cow<'a, [u8]>),
     /// After the nodes.
     Totals(Totals),
     /// The next group.
@@ -69,14 +51,14 @@ pub enum StreamPart<'a> {
         /// Its name.
         name: Cow<'a, [u8]>,
         /// The id that was delivered last.
-        last: Id,
+        last: StreamId,
         /// How many entries were read; `None`: not known.
         read: Option<u64>,
     },
     /// An entry that was delivered to a consumer of the group and not acknowledged.
     Pending {
         /// Its id.
-        id: Id,
+        id: StreamId,
         /// When it was delivered, in unix milliseconds.
         time: u64,
         /// How often.
@@ -92,7 +74,7 @@ pub enum StreamPart<'a> {
         active: Option<u64>,
     },
     /// One of the group's pending entries is the consumer's.
-    Owns(Id),
+    Owns(StreamId),
 }
 
 #[derive(Debug)]
@@ -119,10 +101,10 @@ pub(crate) struct StreamReader {
     groups: u64,
     /// Of the nodes so far.
     entries: u64,
-    first: Option<Id>,
-    last: Option<Id>,
+    first: Option<StreamId>,
+    last: Option<StreamId>,
     /// What is pending in the current group, ascending, and whether a consumer owns it.
-    pending: Vec<(Id, bool)>,
+    pending: Vec<(StreamId, bool)>,
 }
 
 impl StreamReader {
@@ -189,7 +171,7 @@ impl StreamReader {
     fn node(&mut self, cursor: &mut Cursor<'_>, sink: &mut impl PartSink) -> Result<(), Stop> {
         let key = cursor.string()?;
         let key: [u8; 16] = (*key).try_into().map_err(|_| Fault::Stream("node has no id"))?;
-        let id = Id::of_bytes(key);
+        let id = StreamId::from_bytes(key);
         let bytes = cursor.string()?;
         let bytes = match ListpackRef::validate(&bytes) {
             Ok(_) => bytes,
@@ -244,7 +226,7 @@ impl StreamReader {
     }
 
     fn pending(&mut self, cursor: &mut Cursor<'_>, sink: &mut impl PartSink) -> Result<(), Stop> {
-        let id = Id::of_bytes(cursor.array()?);
+        let id = StreamId::from_bytes(cursor.array()?);
         let (time, deliveries) = (time(cursor)?.unwrap_or(0), cursor.length()?);
         if self.pending.last().is_some_and(|(last, _)| *last >= id) {
             return Err(Fault::Order("stream's pending entries").into());
@@ -263,7 +245,7 @@ impl StreamReader {
     }
 
     fn own(&mut self, cursor: &mut Cursor<'_>, sink: &mut impl PartSink) -> Result<(), Stop> {
-        let id = Id::of_bytes(cursor.array()?);
+        let id = StreamId::from_bytes(cursor.array()?);
         let found = self.pending.binary_search_by_key(&id, |(id, _)| *id);
         match found.ok().and_then(|at| self.pending.get_mut(at)) {
             Some((_, owned @ false)) => *owned = true,
@@ -280,8 +262,8 @@ impl StreamReader {
     }
 }
 
-fn id(cursor: &mut Cursor<'_>) -> Result<Id, Stop> {
-    Ok(Id { ms: cursor.length()?, seq: cursor.length()? })
+fn id(cursor: &mut Cursor<'_>) -> Result<StreamId, Stop> {
+    Ok(StreamId { ms: cursor.length()?, seq: cursor.length()? })
 }
 
 /// Unix milliseconds; negative ones stand for never.
@@ -295,10 +277,10 @@ struct Node {
     /// Those that are not deleted.
     entries: u64,
     /// The first of them.
-    first: Option<Id>,
+    first: Option<StreamId>,
     /// The lowest and highest ids, also of deleted entries.
-    lowest: Id,
-    highest: Id,
+    lowest: StreamId,
+    highest: StreamId,
 }
 
 /// Reads the elements of a node's listpack.
@@ -323,7 +305,7 @@ impl<'a, I: Iterator<Item = Element<'a>>> Elements<'a, I> {
 }
 
 /// Checks a node: its counts, the shape of each entry, that ids ascend.
-fn check_node(master: Id, pack: ListpackRef<'_>) -> Result<Node, Fault> {
+fn check_node(master: StreamId, pack: ListpackRef<'_>) -> Result<Node, Fault> {
     const BROKEN: Fault = Fault::Encoding("node of a stream");
     let mut elements = Elements(pack.iter());
     let (live, deleted, fields) = (elements.count()?, elements.count()?, elements.count()?);
@@ -355,14 +337,14 @@ fn check_node(master: Id, pack: ListpackRef<'_>) -> Result<Node, Fault> {
 
 /// Checks an entry; whether it is deleted, and its id.
 fn check_entry<'a>(
-    master: Id,
+    master: StreamId,
     fields: u64,
     elements: &mut Elements<'a, impl Iterator<Item = Element<'a>>>,
-) -> Result<(bool, Id), Fault> {
+) -> Result<(bool, StreamId), Fault> {
     const BROKEN: Fault = Fault::Encoding("node of a stream");
     let flags = elements.int()?;
     let (ms, seq) = (elements.int()?, elements.int()?);
-    let id = Id { ms: master.ms.wrapping_add_signed(ms), seq: master.seq.wrapping_add_signed(seq) };
+    let id = StreamId { ms: master.ms.wrapping_add_signed(ms), seq: master.seq.wrapping_add_signed(seq) };
     let size = match flags {
         2 | 3 => fields.checked_add(3),
         0 | 1 => {
@@ -381,7 +363,7 @@ fn check_entry<'a>(
 
 #[cfg(test)]
 mod tests {
-    use super::{Fault, Id, Node, check_node};
+    use super::{Fault, StreamId, Node, check_node};
     use carnelian_keyspace::encoding::listpack::Listpack;
 
     fn pack(words: &str) -> Listpack {
@@ -392,10 +374,10 @@ mod tests {
 
     #[test]
     fn nodes() {
-        let master = Id { ms: 5, seq: 1 };
+        let master = StreamId { ms: 5, seq: 1 };
         let good = "2 1 1 f 0  2 0 0 v 4  3 0 1 v 4  0 2 -1 2 a 1 b 2 8";
         let node = check_node(master, pack(good).view()).expect("a node");
-        let highest = Id { ms: 7, seq: 0 };
+        let highest = StreamId { ms: 7, seq: 0 };
         assert_eq!(node, Node { entries: 2, first: Some(master), lowest: master, highest });
         let bad = [
             "3 1 1 f 0  2 0 0 v 4  3 0 1 v 4  0 2 -1 2 a 1 b 2 8",

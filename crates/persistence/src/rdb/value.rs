@@ -24,6 +24,8 @@ pub enum Part<'a> {
     Node(Cow<'a, [u8]>),
     /// The next element of a list, or a member of a set.
     Element(Cow<'a, [u8]>),
+    /// So many elements of a set, hash or sorted set come one by one, if the value tells the truth.
+    Count(u64),
     /// A whole collection.
     Pack(Packing, Cow<'a, [u8]>),
     /// A field of a hash.
@@ -135,7 +137,9 @@ impl ValueReader {
                     Form::RedisHash { relative: true } => cursor.u64_le()?,
                     _ => 0,
                 };
-                self.elements(cursor.length()?, base);
+                let count = cursor.length()?;
+                sink.part(Part::Count(count))?;
+                self.elements(count, base);
             }
             &mut Next::Elements { left, base } => {
                 self.filled |= self.element(base, cursor, sink)?;

@@ -47,7 +47,7 @@ impl Version {
     /// It is another version.
     pub fn of_payload(number: u16) -> Result<Self, Fault> {
         match number {
-            1..=REDIS_NEWEST => Ok(Version::Redis(number)),
+            0..=REDIS_NEWEST => Ok(Version::Redis(number)),
             VALKEY => Ok(Version::Valkey(number)),
             _ => Err(Fault::Version(number.into())),
         }

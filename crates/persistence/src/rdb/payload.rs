@@ -59,7 +59,7 @@ pub fn has_field_deadlines(value: &Value<'_>) -> bool {
 }
 
 impl<'a> Payload<'a> {
-    /// Checks a payload's version and checksum, which may be zero: not computed.
+    /// Checks a payload's version and checksum.
     ///
     /// # Errors
     /// [`PayloadError::Footer`].
@@ -69,7 +69,7 @@ impl<'a> Payload<'a> {
         let version = u16::from_le_bytes([footer[0], footer[1]]);
         let version = Version::of_payload(version).map_err(|_| PayloadError::Footer)?;
         let stored = u64::from_le_bytes(footer[2..].try_into().expect("eight bytes are left"));
-        if stored != 0 && stored != crc64(&bytes[..at + 2]) {
+        if stored != crc64(&bytes[..at + 2]) {
             return Err(PayloadError::Footer);
         }
         Ok(Payload { version, value })

@@ -1,7 +1,9 @@
 //! Hashes with deadlines of fields against a std model with a clock: shared by a property test and a fuzz target.
 //! Operations are read from bytes; when these end, so does the run.
 
-use carnelian_keyspace::{Encoding, Event, Field, Hash, HashRef, Item, Keyspace, Limits, Options, Ttl, Value};
+use carnelian_keyspace::{
+    Encoding, Event, Field, Hash, HashRef, Item, Keyspace, Limits, Options, Ttl, Value,
+};
 use std::collections::{BTreeMap, BTreeSet};
 
 const EVENT: [Event; 1] = [Event::hash("test")];

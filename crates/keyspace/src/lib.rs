@@ -57,7 +57,7 @@ pub use random::Random;
 pub use snapshot::SnapshotSink;
 pub use types::hash::{Field, Hash, HashRef};
 pub use types::list::node::End;
-pub use types::list::{List, ListPart, ListRef};
+pub use types::list::ListPart;
 pub use types::list::{List, ListRef};
 pub use types::set::{Set, SetRef};
 pub use types::stream::Stream;

@@ -3,8 +3,8 @@
 
 use carnelian_keyspace::stream::{ConsumerId, Groups, Log, LogFacts, Pending, StreamId};
 use carnelian_keyspace::{
-    Collection, End, Hash, Kind, List, Packing, ScoreOutcome, ScoreUpdate, Set, SortedSet, Space, Stream, Ttl,
-    Write,
+    Collection, End, Hash, Kind, List, Packing, ScoreOutcome, ScoreUpdate, Set, SortedSet, Space, Stream,
+    Ttl, Write,
 };
 
 use super::error::Fault;
@@ -166,7 +166,8 @@ impl StreamBuilder {
             StreamPart::Pending { id, time, deliveries } => self.pending.push((id, time, deliveries)),
             StreamPart::Consumer { name, seen, active } => {
                 let group = self.groups.get_mut(&self.group).expect("its group came before");
-                let consumer = group.create_consumer(&name, seen).ok_or(Fault::Duplicate("group's consumers"))?;
+                let consumer =
+                    group.create_consumer(&name, seen).ok_or(Fault::Duplicate("group's consumers"))?;
                 group.consumer_mut(consumer).active_at = active;
                 self.consumer = Some(consumer);
             }
@@ -185,7 +186,9 @@ impl StreamBuilder {
     /// The reader has seen that the entry is pending and nobody's yet.
     fn own(&mut self, id: StreamId) {
         let found = self.pending.binary_search_by_key(&id, |(id, ..)| *id);
-        if let (Ok(at), Some(group), Some(consumer)) = (found, self.groups.get_mut(&self.group), self.consumer) {
+        if let (Ok(at), Some(group), Some(consumer)) =
+            (found, self.groups.get_mut(&self.group), self.consumer)
+        {
             let (_, delivered_at, deliveries) = self.pending[at];
             group.assign(id, Pending { consumer, delivered_at, deliveries });
         }

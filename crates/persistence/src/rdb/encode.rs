@@ -289,13 +289,17 @@ impl HashForm {
     fn of(hash: &HashRef<'_>, format: Format) -> Result<HashForm, FieldDeadlines> {
         let is_packed = hash.packed().is_some();
         match (earliest_deadline(hash), format) {
-            (None, Format::Redis12) if hash.packed().is_some_and(|(packing, _)| packing == Packing::HashTtl) => {
+            (None, Format::Redis12)
+                if hash.packed().is_some_and(|(packing, _)| packing == Packing::HashTtl) =>
+            {
                 // Its first deadline is far away, and it stays what it is.
                 Ok(HashForm::TimedPack(0))
             }
             (None, _) => Ok(if is_packed { HashForm::Pack } else { HashForm::Table }),
             (Some(_), Format::Common) => Err(FieldDeadlines),
-            (Some(at), Format::Redis12) => Ok(if is_packed { HashForm::TimedPack(at) } else { HashForm::Timed(at) }),
+            (Some(at), Format::Redis12) => {
+                Ok(if is_packed { HashForm::TimedPack(at) } else { HashForm::Timed(at) })
+            }
             (Some(_), Format::Valkey80) => Ok(HashForm::Valkey),
         }
     }

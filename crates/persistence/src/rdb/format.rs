@@ -27,13 +27,14 @@ impl Version {
     /// # Errors
     /// They are not a header, or one of another version.
     pub fn of_header(header: [u8; Version::HEADER]) -> Result<Self, Fault> {
-        let (digits, of_number): (_, fn(u16) -> Option<Version>) = if let Some(d) = header.strip_prefix(b"REDIS") {
-            (d, |n| (1..=REDIS_NEWEST).contains(&n).then_some(Version::Redis(n)))
-        } else if let Some(d) = header.strip_prefix(b"VALKEY") {
-            (d, |n| (n == VALKEY).then_some(Version::Valkey(n)))
-        } else {
-            return Err(Fault::Magic);
-        };
+        let (digits, of_number): (_, fn(u16) -> Option<Version>) =
+            if let Some(d) = header.strip_prefix(b"REDIS") {
+                (d, |n| (1..=REDIS_NEWEST).contains(&n).then_some(Version::Redis(n)))
+            } else if let Some(d) = header.strip_prefix(b"VALKEY") {
+                (d, |n| (n == VALKEY).then_some(Version::Valkey(n)))
+            } else {
+                return Err(Fault::Magic);
+            };
         if !digits.iter().all(u8::is_ascii_digit) {
             return Err(Fault::Magic);
         }

@@ -302,7 +302,13 @@ impl Reader {
         let key = cursor.string()?;
         let mut value = ValueReader::new(form);
         let About { deadline, idle, frequency } = std::mem::take(&mut self.about);
-        sink.event(Event::Key(KeyHead { key: Cow::Borrowed(&key), kind: form.kind(), deadline, idle, frequency }))?;
+        sink.event(Event::Key(KeyHead {
+            key: Cow::Borrowed(&key),
+            kind: form.kind(),
+            deadline,
+            idle,
+            frequency,
+        }))?;
         match value.read(cursor, &mut Parts(sink)) {
             Ok(()) => sink.event(Event::KeyEnd { is_empty: value.is_empty() }).map_err(Stop::from),
             // The key is remembered for what follows, and for errors.

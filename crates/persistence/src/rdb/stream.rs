@@ -363,7 +363,7 @@ fn check_entry<'a>(
 
 #[cfg(test)]
 mod tests {
-    use super::{Fault, StreamId, Node, check_node};
+    use super::{Fault, Node, StreamId, check_node};
     use carnelian_keyspace::encoding::listpack::Listpack;
 
     fn pack(words: &str) -> Listpack {

@@ -61,7 +61,10 @@ enum Next {
     /// What stands before the elements.
     Count,
     /// So many elements; deadlines are relative to `base`.
-    Elements { left: u64, base: u64 },
+    Elements {
+        left: u64,
+        base: u64,
+    },
     Stream(Box<StreamReader>),
     /// The name by which a module's data begins, and its parts.
     ModuleName,
@@ -322,7 +325,9 @@ fn is_ordered_by_integers(pack: ListpackRef<'_>) -> bool {
     let mut elements = pack.iter();
     let mut before: Option<(i64, Element<'_>)> = None;
     while let (Some(member), Some(score)) = (elements.next(), elements.next()) {
-        let Some(score) = score.as_int().filter(|score| (-EXACT..=EXACT).contains(score)) else { return false };
+        let Some(score) = score.as_int().filter(|score| (-EXACT..=EXACT).contains(score)) else {
+            return false;
+        };
         if let Some((low, name)) = before
             && (low > score || (low == score && name.to_bytes() >= member.to_bytes()))
         {

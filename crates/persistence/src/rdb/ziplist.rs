@@ -175,13 +175,33 @@ mod tests {
         let long = [&[0x41, 0x2c][..], &[b'x'; 300]].concat();
         let longer = [&[0x80, 0, 0, 0x50, 0][..], &[b'y'; 0x5000]].concat();
         let bytes = ziplist(&[
-            b"\x03abc", b"\x00", b"\x0212", &long, &longer, b"\xC0\xff\xff", b"\xD0\x00\x00\x01\x00",
-            b"\xE0\x00\x00\x00\x00\x00\x00\x00\x80", b"\xF0\x00\x00\x80", b"\xFE\x80", b"\xF1", b"\xFD",
+            b"\x03abc",
+            b"\x00",
+            b"\x0212",
+            &long,
+            &longer,
+            b"\xC0\xff\xff",
+            b"\xD0\x00\x00\x01\x00",
+            b"\xE0\x00\x00\x00\x00\x00\x00\x00\x80",
+            b"\xF0\x00\x00\x80",
+            b"\xFE\x80",
+            b"\xF1",
+            b"\xFD",
         ]);
         let pack = listpack_of(&bytes).expect("a ziplist");
         let wanted = [
-            "abc", "", "12", &"x".repeat(300), &"y".repeat(0x5000), "-1", "65536", "-9223372036854775808",
-            "-8388608", "-128", "0", "12",
+            "abc",
+            "",
+            "12",
+            &"x".repeat(300),
+            &"y".repeat(0x5000),
+            "-1",
+            "65536",
+            "-9223372036854775808",
+            "-8388608",
+            "-128",
+            "0",
+            "12",
         ];
         assert_eq!(texts(&pack), wanted);
         assert!(listpack_of(&ziplist(&[])).is_ok_and(|pack| pack.is_empty()));
@@ -212,7 +232,10 @@ mod tests {
         for cut in 0..bytes.len() {
             assert!(listpack_of_zipmap(&bytes[..cut]).is_err());
         }
-        assert!(listpack_of_zipmap(b"\x01\x03foo\x03\x00bar\x05hello\x05\x00world\xff").is_err(), "the count");
+        assert!(
+            listpack_of_zipmap(b"\x01\x03foo\x03\x00bar\x05hello\x05\x00world\xff").is_err(),
+            "the count"
+        );
         assert!(listpack_of_zipmap(b"\xfe\x03foo\x03\x00bar\xff").is_ok(), "an unknown count");
         assert!(listpack_of_zipmap(b"\x00\xff").is_ok_and(|pack| pack.is_empty()));
     }

@@ -2,15 +2,15 @@
 
 /// What a server knows.
 #[derive(Clone, Copy, Debug)]
-pub struct Features {
+pub(crate) struct Features {
     /// HEXPIRE and its like.
-    pub field_deadlines: bool,
+    pub(crate) field_deadlines: bool,
     /// FUNCTION.
-    pub functions: bool,
+    pub(crate) functions: bool,
 }
 
 /// A time before all deadlines of the dataset, in unix milliseconds.
-pub const NOW: u64 = 1_000_000_000_000;
+pub(crate) const NOW: u64 = 1_000_000_000_000;
 
 /// Far enough away that no test sees it pass.
 const LATER: u64 = 4_000_000_000_000;
@@ -45,7 +45,9 @@ fn pairs(n: usize) -> impl Iterator<Item = Vec<u8>> {
 }
 
 fn scored(n: usize) -> impl Iterator<Item = Vec<u8>> {
-    (0..n).flat_map(move |i| [format!("{}", i as f64 / 3.0).into_bytes(), format!("member:{}", i * 7919 % n).into_bytes()])
+    (0..n).flat_map(move |i| {
+        [format!("{}", i as f64 / 3.0).into_bytes(), format!("member:{}", i * 7919 % n).into_bytes()]
+    })
 }
 
 fn strings() -> Vec<Command> {
@@ -123,8 +125,9 @@ fn hashes(features: Features) -> Vec<Command> {
 }
 
 fn streams() -> Vec<Command> {
-    let mut commands: Vec<Command> =
-        (1..=250).map(|i| split(&format!("XADD stream:many {}-{} temperature {} unit C", i / 3 + 1, i, i))).collect();
+    let mut commands: Vec<Command> = (1..=250)
+        .map(|i| split(&format!("XADD stream:many {}-{} temperature {} unit C", i / 3 + 1, i, i)))
+        .collect();
     for line in [
         "XADD stream 1-1 a 1 b 2",
         "XADD stream 1-2 a 3 b 4",
@@ -156,8 +159,9 @@ fn streams() -> Vec<Command> {
 }
 
 /// The dataset. Databases 0 and 3 are used.
-pub fn commands(features: Features) -> Vec<Command> {
-    let mut commands = vec![split("FLUSHALL"), split("SELECT 3"), split("SET elsewhere 1"), split("RPUSH l 1 2")];
+pub(crate) fn commands(features: Features) -> Vec<Command> {
+    let mut commands =
+        vec![split("FLUSHALL"), split("SELECT 3"), split("SET elsewhere 1"), split("RPUSH l 1 2")];
     commands.push(split("SELECT 0"));
     for part in [strings(), lists(), sets(), sorted_sets(), hashes(features), streams()] {
         commands.extend(part);

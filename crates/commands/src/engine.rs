@@ -102,11 +102,8 @@ pub(crate) struct State {
     pub(crate) pauses: Pauses,
     pub(crate) blocking: Blocking,
     pub(crate) watches: Watches,
-<<<<<<< HEAD
     pub(crate) scripting: Scripting,
-=======
     pub(crate) effects: Effects,
->>>>>>> main
     /// Clients that see every command.
     pub(crate) monitors: Vec<ClientId>,
     /// The latest slow and large commands.

@@ -72,7 +72,7 @@ pub(crate) struct Scripting {
     /// What has run so long that others are served beside it.
     pub(crate) running: Option<Box<Running>>,
     /// Libraries and functions, as they were when the one that runs began.
-    pub(crate) counted: (usize, usize),
+    counted: (usize, usize),
     /// Reused by every command of a script.
     scratch: (OwnedArgv, ReplyBuf),
 }
@@ -111,10 +111,44 @@ impl Scripting {
         self.functions.as_mut().expect("no function runs")
     }
 
-    /// The scripts and functions, for INFO; absent ones are running.
-    pub(crate) fn shown(&self) -> (Option<&Scripts>, Option<&Functions>) {
-        (self.scripts.as_deref(), self.functions.as_deref())
+    /// Number of libraries and of functions.
+    fn count(&self) -> (usize, usize) {
+        match &self.functions {
+            Some(functions) => (functions.libraries().len(), functions.len()),
+            None => self.counted,
+        }
     }
+
+    /// What INFO shows. A script that asks sees nothing of those in its own state.
+    pub(crate) fn figures(&self) -> Figures {
+        let mut figures = Figures::default();
+        if let Some(scripts) = &self.scripts {
+            figures.vm_eval = scripts.vm_memory() as u64;
+            figures.scripts = scripts.memory() as u64;
+            figures.cached = scripts.len();
+            figures.evicted = scripts.evicted();
+        }
+        if let Some(functions) = &self.functions {
+            figures.vm_functions = functions.vm_memory() as u64;
+            figures.functions = functions.memory() as u64;
+            figures.function_count = functions.len();
+            figures.library_count = functions.libraries().len();
+        }
+        figures
+    }
+}
+
+/// What INFO shows of scripts and functions. Memory in bytes.
+#[derive(Default)]
+pub(crate) struct Figures {
+    pub(crate) vm_eval: u64,
+    pub(crate) vm_functions: u64,
+    pub(crate) scripts: u64,
+    pub(crate) functions: u64,
+    pub(crate) cached: usize,
+    pub(crate) function_count: usize,
+    pub(crate) library_count: usize,
+    pub(crate) evicted: u64,
 }
 
 fn memory_limit(config: &Config) -> usize {
@@ -231,9 +265,8 @@ fn fcall(cx: &mut Ctx<'_>, read_only: bool) -> Result<(), Error> {
         (_, None) => Err(Error::Text("ERR Bad number of keys provided")),
         (Some(flags), Some(keys)) => Call::new(cx.argv, keys).and_then(|words| {
             let writes = may_write(flags, read_only)?;
-            let db = cx.client().db;
-            let finished = functions.run(name, &words, &mut ScriptHost::new(cx, Kind::Function, writes));
-            cx.client().db = db;
+            let finished =
+                contained(cx, |cx| functions.run(name, &words, &mut ScriptHost::new(cx, Kind::Function, writes)));
             ScriptReply::take(cx, finished)
         }),
     };
@@ -244,13 +277,28 @@ fn fcall(cx: &mut Ctx<'_>, read_only: bool) -> Result<(), Error> {
 fn run_script(cx: &mut Ctx<'_>, id: ScriptId, words: Call<'_>, read_only: bool) -> Result<(), Error> {
     let mut scripts = cx.state.scripting.scripts.take().expect("no script runs");
     let result = may_write(scripts.flags(id), read_only).and_then(|writes| {
-        let db = cx.client().db;
-        let finished = scripts.run(id, &words, &mut ScriptHost::new(cx, Kind::Script, writes));
-        // What a script selects is its own affair.
-        cx.client().db = db;
+        let finished = contained(cx, |cx| scripts.run(id, &words, &mut ScriptHost::new(cx, Kind::Script, writes)));
         ScriptReply::take(cx, finished)
     });
     cx.state.scripting.scripts = Some(scripts);
+    result
+}
+
+/// Runs a script: which database it selects is its own affair, and what its commands change are its effects, which
+/// belong together.
+fn contained<R>(cx: &mut Ctx<'_>, run: impl FnOnce(&mut Ctx<'_>) -> R) -> R {
+    let db = cx.client().db;
+    // In a transaction they belong to that.
+    let groups = cx.state.effects.is_on() && !cx.state.effects.is_in_group();
+    if groups {
+        cx.state.effects.begin_group();
+    }
+    let result = run(cx);
+    if groups {
+        cx.state.effects.end_group();
+    }
+    cx.no_effect();
+    cx.client().db = db;
     result
 }
 

@@ -5,6 +5,7 @@ use sha1::{Digest, Sha1};
 use crate::convert;
 use crate::host::{LogLevel, Protocol, Replication};
 use crate::lua::{Kind, Lua, Native, Raise};
+use crate::names::Name;
 
 /// The functions that scripts and functions have.
 pub(crate) const FUNCTIONS: &[(&str, Native)] = &[
@@ -160,7 +161,7 @@ fn status_reply(lua: &mut Lua) -> Result<i32, Raise> {
         Some(_) => {
             lua.push_table(0, 1);
             lua.push_value(1);
-            lua.set_field(-2, "ok");
+            lua.set_named(-2, Name::Ok);
         }
     }
     Ok(1)

@@ -13,6 +13,7 @@
 
 use crate::host::{Protocol, Reply, Session};
 use crate::lua::{Kind, Lua, Raise};
+use crate::names::Name;
 
 /// Pushes the Lua value of a reply.
 pub(crate) fn push_reply(lua: &mut Lua, reply: &[u8]) -> Result<(), Raise> {
@@ -62,13 +63,13 @@ fn push_value(lua: &mut Lua, rest: &mut &[u8]) -> Result<(), Raise> {
             -1 => lua.push_boolean(false),
             len => push_array(lua, rest, len)?,
         },
-        b'+' => push_wrapped(lua, "ok", |lua| lua.push_bytes(line)),
+        b'+' => push_wrapped(lua, Name::Ok, |lua| lua.push_bytes(line)),
         b'-' => push_error(lua, line, true),
         b'!' => push_error(lua, sized(rest, integer(line)), true),
         b'_' => lua.push_nil(),
         b'#' => lua.push_boolean(line == b"t"),
-        b',' => push_wrapped(lua, "double", |lua| lua.push_number(double(line))),
-        b'(' => push_wrapped(lua, "big_number", |lua| lua.push_bytes(line)),
+        b',' => push_wrapped(lua, Name::Double, |lua| lua.push_number(double(line))),
+        b'(' => push_wrapped(lua, Name::BigNumber, |lua| lua.push_bytes(line)),
         b'=' => push_verbatim(lua, sized(rest, integer(line))),
         b'%' => push_map(lua, rest, integer(line))?,
         b'~' => push_set(lua, rest, integer(line))?,
@@ -85,27 +86,27 @@ fn double(text: &[u8]) -> f64 {
 pub(crate) fn push_error(lua: &mut Lua, text: &[u8], counted: bool) {
     lua.push_table(0, 2);
     lua.push_bytes(text);
-    lua.set_field(-2, "err");
+    lua.set_named(-2, Name::Err);
     if counted {
         lua.push_boolean(true);
-        lua.set_field(-2, "ignore_error_stats_update");
+        lua.set_named(-2, Name::Counted);
     }
 }
 
-fn push_wrapped(lua: &mut Lua, field: &str, push: impl FnOnce(&mut Lua)) {
+fn push_wrapped(lua: &mut Lua, field: Name, push: impl FnOnce(&mut Lua)) {
     lua.push_table(0, 1);
     push(lua);
-    lua.set_field(-2, field);
+    lua.set_named(-2, field);
 }
 
 fn push_verbatim(lua: &mut Lua, bytes: &[u8]) {
-    push_wrapped(lua, "verbatim_string", |lua| {
+    push_wrapped(lua, Name::VerbatimString, |lua| {
         let (format, text) = bytes.split_at(3);
         lua.push_table(0, 2);
         lua.push_bytes(format);
-        lua.set_field(-2, "format");
+        lua.set_named(-2, Name::Format);
         lua.push_bytes(&text[1..]);
-        lua.set_field(-2, "string");
+        lua.set_named(-2, Name::String);
     });
 }
 
@@ -134,7 +135,7 @@ fn push_map(lua: &mut Lua, rest: &mut &[u8], pairs: i64) -> Result<(), Raise> {
         push_value(lua, rest)?;
         if lua.is_key(-2) { lua.raw_set(-3) } else { lua.pop(2) }
     }
-    lua.set_field(-2, "map");
+    lua.set_named(-2, Name::Map);
     lua.within_limit()
 }
 
@@ -147,7 +148,7 @@ fn push_set(lua: &mut Lua, rest: &mut &[u8], len: i64) -> Result<(), Raise> {
         lua.push_boolean(true);
         if lua.is_key(-2) { lua.raw_set(-3) } else { lua.pop(2) }
     }
-    lua.set_field(-2, "set");
+    lua.set_named(-2, Name::Set);
     lua.within_limit()
 }
 
@@ -179,9 +180,8 @@ pub(crate) fn truncated(value: f64) -> i64 {
 
 /// Replies the table on top of the stack, and leaves it there.
 fn reply_table(lua: &mut Lua, protocol: Protocol, reply: &mut dyn Reply) {
-    // A first element is the mark of an array, unless a field says otherwise.
     for (field, convert) in SPECIAL {
-        lua.get_field(-1, field);
+        lua.get_named(-1, field);
         if lua.kind(-1) != Kind::Nil && convert(lua, protocol, reply) {
             return lua.pop(1);
         }
@@ -194,20 +194,20 @@ type Convert = fn(&mut Lua, Protocol, &mut dyn Reply) -> bool;
 
 /// Fields that give a table a meaning, in order of their precedence. The conversion of the field's value, which is on top
 /// of the stack and below which is the table, says whether the value is one that it converts.
-const SPECIAL: [(&str, Convert); 7] = [
-    ("err", reply_error),
-    ("ok", |lua, _, reply| lua.bytes(-1).map(|text| reply.status(c_text(text))).is_some()),
-    ("double", |lua, _, reply| {
+const SPECIAL: [(Name, Convert); 7] = [
+    (Name::Err, reply_error),
+    (Name::Ok, |lua, _, reply| lua.bytes(-1).map(|text| reply.status(c_text(text))).is_some()),
+    (Name::Double, |lua, _, reply| {
         let is = lua.kind(-1) == Kind::Number;
         if is {
             reply.double(lua.number(-1));
         }
         is
     }),
-    ("map", reply_map),
-    ("set", reply_set),
-    ("big_number", |lua, _, reply| lua.bytes(-1).map(|digits| reply.big_number(&one_line(digits))).is_some()),
-    ("verbatim_string", reply_verbatim),
+    (Name::Map, reply_map),
+    (Name::Set, reply_set),
+    (Name::BigNumber, |lua, _, reply| lua.bytes(-1).map(|digits| reply.big_number(&one_line(digits))).is_some()),
+    (Name::VerbatimString, reply_verbatim),
 ];
 
 /// A text up to its first zero byte.
@@ -225,7 +225,7 @@ fn reply_error(lua: &mut Lua, _: Protocol, reply: &mut dyn Reply) -> bool {
     if lua.kind(-1) != Kind::String {
         return false;
     }
-    lua.get_field(-2, "ignore_error_stats_update");
+    lua.get_named(-2, Name::Counted);
     let count = !lua.truth(-1);
     lua.pop(1);
     reply.error(c_text(lua.bytes(-1).unwrap_or_default()), count);
@@ -275,8 +275,8 @@ fn reply_verbatim(lua: &mut Lua, _: Protocol, reply: &mut dyn Reply) -> bool {
     if lua.kind(-1) != Kind::Table {
         return false;
     }
-    lua.get_field(-1, "format");
-    lua.get_field(-2, "string");
+    lua.get_named(-1, Name::Format);
+    lua.get_named(-2, Name::String);
     let is = match (lua.bytes(-2), lua.bytes(-1)) {
         (Some(given), Some(text)) => {
             let mut format = *b"   ";

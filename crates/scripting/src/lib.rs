@@ -18,6 +18,7 @@ mod host;
 mod library;
 mod libs;
 mod lua;
+mod names;
 mod number;
 mod run;
 mod sandbox;

@@ -20,6 +20,7 @@ use std::ptr::{self, NonNull};
 use mlua::ffi;
 
 use crate::host::{Session, Verdict};
+use crate::names::{self, Name};
 use memory::Shared;
 
 /// Instructions between two looks at the clock.
@@ -97,7 +98,13 @@ impl Vm {
             raw
         };
         shared.main.set(Some(raw));
-        Vm { lua: Lua(raw), shared }
+        let mut vm = Vm { lua: Lua(raw), shared };
+        for (i, name) in names::ALL.iter().enumerate() {
+            vm.lua.push_str(name);
+            let kept = vm.lua.keep();
+            assert_eq!(kept.0, Name::FIRST + i as c_int, "references of a new state are counted from 1 on");
+        }
+        vm
     }
 
     /// The main thread's stack.
@@ -507,6 +514,32 @@ impl Lua {
         self.raw_set(index);
     }
 
+    /// Pushes a name.
+    #[inline]
+    pub(crate) fn push_name(&mut self, name: Name) {
+        self.room();
+        // SAFETY: there is room; the names were kept first of all.
+        unsafe { ffi::lua_rawgeti_(self.raw(), ffi::LUA_REGISTRYINDEX, Name::FIRST + name as c_int) };
+    }
+
+    /// Pushes a field of the table at `index`.
+    #[inline]
+    pub(crate) fn get_named(&mut self, index: i32, name: Name) {
+        let index = self.table(index);
+        self.push_name(name);
+        self.raw_get(index);
+    }
+
+    /// Pops a value and stores it as a field of the table at `index`.
+    #[inline]
+    pub(crate) fn set_named(&mut self, index: i32, name: Name) {
+        let index = self.table(index);
+        self.push_name(name);
+        // SAFETY: there are two values above the table.
+        unsafe { ffi::lua_insert(self.raw(), -2) };
+        self.raw_set(index);
+    }
+
     /// Replaces the key on top of the stack by the next one and its value, or by nothing at the end. The first key is
     /// nil, and the others are those that this method has pushed; the table must not change in between.
     pub(crate) fn next(&mut self, index: i32) -> bool {
@@ -724,6 +757,11 @@ impl Lua {
             None
         }
     }
+}
+
+impl Name {
+    /// The reference of the first name.
+    const FIRST: c_int = 1;
 }
 
 /// There is no room on the Lua stack.

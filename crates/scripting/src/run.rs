@@ -3,6 +3,7 @@
 use crate::convert;
 use crate::host::{Protocol, Reply};
 use crate::lua::{Failure, Kind, Lua};
+use crate::names::Name;
 
 /// The keys and arguments of a script, which are words of the command that runs it.
 pub trait Words {
@@ -93,10 +94,10 @@ pub(crate) fn describe(lua: &mut Lua) -> (Vec<u8>, bool) {
         let text = lua.bytes(-1).unwrap_or(b"unknown error");
         return ([b"ERR ", text].concat(), true);
     }
-    lua.get_field(-1, "ignore_error_stats_update");
+    lua.get_named(-1, Name::Counted);
     let count = !lua.truth(-1);
     lua.pop(1);
-    lua.get_field(-1, "err");
+    lua.get_named(-1, Name::Err);
     let text = match lua.kind(-1) {
         Kind::String => lua.bytes(-1).unwrap_or_default().to_vec(),
         _ => b"ERR unknown error".to_vec(),

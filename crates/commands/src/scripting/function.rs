@@ -1,12 +1,14 @@
 //! FUNCTION: the libraries of functions.
 
-use carnelian_scripting::Library;
+use carnelian_persistence::rdb::{self, Fault, Format, Payload, PayloadError};
+use carnelian_scripting::{Library, Policy};
 
 use super::host::ScriptHost;
 use super::{BASE, Kind, check_flush, kill};
 use crate::args::{Rest, is};
 use crate::context::Ctx;
 use crate::error::Error;
+use crate::generic::dump::{COMPRESSION, FORMAT};
 use crate::glob::{self, Case};
 use crate::help::help;
 use crate::row::{Flags, Row};
@@ -18,7 +20,7 @@ pub(super) const CONTAINER: Row = Row {
     group: BASE.group,
     arity: -2,
     complexity: "Depends on subcommand.",
-    subcommands: &[DELETE, FLUSH, HELP, KILL, LIST, LOAD, STATS],
+    subcommands: &[DELETE, DUMP, FLUSH, HELP, KILL, LIST, LOAD, RESTORE, STATS],
     ..Row::EMPTY
 };
 
@@ -43,6 +45,66 @@ fn delete(cx: &mut Ctx<'_>) -> Result<(), Error> {
     if !cx.state.scripting.functions().delete(name) {
         return Err(Error::Text("ERR Library not found"));
     }
+    cx.keyspace.add_dirty(1);
+    cx.out.ok();
+    Ok(())
+}
+
+const DUMP: Row = Row {
+    name: "dump",
+    summary: "Returns all libraries as bytes for RESTORE.",
+    arity: 2,
+    complexity: "O(N), N being the size of the libraries.",
+    run: dump,
+    ..SUB
+};
+
+fn dump(cx: &mut Ctx<'_>) -> Result<(), Error> {
+    let config = &cx.state.config;
+    let format = Format::named(config.word(FORMAT)).expect("the directive takes the names of formats");
+    let compress = config.flag(COMPRESSION);
+    let functions = cx.state.scripting.functions();
+    cx.out.bulk(&rdb::dump_functions(functions.libraries().map(Library::code), format, compress));
+    Ok(())
+}
+
+const RESTORE: Row = Row {
+    name: "restore",
+    summary: "Loads libraries from DUMP.",
+    arity: -3,
+    flags: SUB.flags.union(Flags::WRITE).union(Flags::DENYOOM),
+    syntax: "serialized-value [policy=FLUSH|APPEND|REPLACE]",
+    complexity: "O(N), N being the size of the libraries.",
+    tips: ALL_SUCCEED,
+    run: restore,
+    ..SUB
+};
+
+fn restore(cx: &mut Ctx<'_>) -> Result<(), Error> {
+    if cx.argv.len() > 4 {
+        return Err(Error::subcommand_or_arity("FUNCTION", cx.arg(1)));
+    }
+    let policy = match cx.argv.get(3) {
+        None => Policy::Append,
+        Some(word) if is(word, "APPEND") => Policy::Append,
+        Some(word) if is(word, "REPLACE") => Policy::Replace,
+        Some(word) if is(word, "FLUSH") => Policy::Flush,
+        Some(_) => {
+            return Err(Error::Text(
+                "ERR Wrong restore policy given, value should be either FLUSH, APPEND or REPLACE.",
+            ));
+        }
+    };
+    let payload = Payload::check(cx.arg(2));
+    let payload = payload.map_err(|_| Error::Text("ERR DUMP payload version or checksum are wrong"))?;
+    let codes = payload.functions().map_err(|error| match error {
+        PayloadError::Value(_, Fault::Type(_)) => Error::Text("ERR given type is not a function"),
+        _ => Error::Text("ERR Failed loading library data"),
+    })?;
+    let mut functions = cx.state.scripting.functions.take().expect("no function runs");
+    let restored = functions.restore(&codes, policy, &mut ScriptHost::for_library(cx));
+    cx.state.scripting.functions = Some(functions);
+    restored?;
     cx.keyspace.add_dirty(1);
     cx.out.ok();
     Ok(())
@@ -209,10 +271,7 @@ fn stats(cx: &mut Ctx<'_>) -> Result<(), Error> {
             cx.out.integer((now_ns.saturating_sub(running.began_ns) / 1_000_000) as i64);
         }
     }
-    let (libraries, functions) = match scripting.shown().1 {
-        Some(functions) => (functions.libraries().len(), functions.len()),
-        None => scripting.counted,
-    };
+    let (libraries, functions) = scripting.count();
     cx.out.bulk(b"engines");
     cx.out.map(1);
     cx.out.bulk(b"LUA");

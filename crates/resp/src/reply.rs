@@ -227,7 +227,12 @@ impl ReplyBuf {
 
     /// A number of any size, as decimal digits with an optional sign. RESP2: a bulk string.
     pub fn big_number(&mut self, digits: &str) {
-        self.textual(b'(', digits.as_bytes());
+        self.big_number_bytes(digits.as_bytes());
+    }
+
+    /// The same with the digits as bytes, which are not checked.
+    pub fn big_number_bytes(&mut self, digits: &[u8]) {
+        self.textual(b'(', digits);
     }
 
     /// Text in a format named by three characters, such as `txt`. RESP2: a bulk string.

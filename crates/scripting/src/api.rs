@@ -62,6 +62,8 @@ fn execute(lua: &mut Lua) -> Result<bool, Raise> {
             convert::push_error(lua, with_code(text).as_bytes(), false);
             return Ok(true);
         }
+        // The words are the host's now; the reply may need the room.
+        lua.truncate(0);
         let mut result = Ok(false);
         session.host.call(session.protocol, &mut |reply| {
             let is_error = matches!(reply.first(), Some(b'-' | b'!'));

@@ -215,10 +215,10 @@ fn c_text(text: &[u8]) -> &[u8] {
     text.split(|byte| *byte == 0).next().unwrap_or_default()
 }
 
-/// The same with blanks for line ends.
+/// A text with blanks for line ends.
 fn one_line(text: &[u8]) -> Vec<u8> {
     let blank = |byte: &u8| if matches!(byte, b'\r' | b'\n') { b' ' } else { *byte };
-    c_text(text).iter().map(blank).collect()
+    text.iter().map(blank).collect()
 }
 
 fn reply_error(lua: &mut Lua, _: Protocol, reply: &mut dyn Reply) -> bool {
@@ -228,7 +228,11 @@ fn reply_error(lua: &mut Lua, _: Protocol, reply: &mut dyn Reply) -> bool {
     lua.get_named(-2, Name::Counted);
     let count = !lua.truth(-1);
     lua.pop(1);
-    reply.error(c_text(lua.bytes(-1).unwrap_or_default()), count);
+    let mut text = c_text(lua.bytes(-1).unwrap_or_default());
+    while let [head @ .., b'\r' | b'\n'] = text {
+        text = head;
+    }
+    reply.error(text, count);
     true
 }
 
@@ -280,7 +284,7 @@ fn reply_verbatim(lua: &mut Lua, _: Protocol, reply: &mut dyn Reply) -> bool {
     let is = match (lua.bytes(-2), lua.bytes(-1)) {
         (Some(given), Some(text)) => {
             let mut format = *b"   ";
-            format.iter_mut().zip(given).for_each(|(to, from)| *to = *from);
+            format.iter_mut().zip(c_text(given)).for_each(|(to, from)| *to = *from);
             reply.verbatim(format, text);
             true
         }

@@ -75,7 +75,12 @@ pub(crate) struct Vm {
 }
 
 /// The stack of one thread of a state.
-pub(crate) struct Lua(NonNull<ffi::lua_State>);
+pub(crate) struct Lua {
+    raw: NonNull<ffi::lua_State>,
+    /// The top when the running native function was entered: that many arguments. There is room for
+    /// `LUA_MINSTACK` values above them, however many they are.
+    entry: c_int,
+}
 
 impl Vm {
     /// A state with Lua's own libraries, nothing protected yet, that may allocate `limit` bytes.
@@ -98,7 +103,7 @@ impl Vm {
             raw
         };
         shared.main.set(Some(raw));
-        let mut vm = Vm { lua: Lua(raw), shared };
+        let mut vm = Vm { lua: Lua { raw, entry: 0 }, shared };
         for (i, name) in names::ALL.iter().enumerate() {
             vm.lua.push_str(name);
             let kept = vm.lua.keep();
@@ -168,7 +173,8 @@ unsafe extern "C-unwind" fn native(l: *mut ffi::lua_State) -> c_int {
         let shared = Shared::of(l);
         let depth = (*shared).sheltered.get();
         (*shared).sheltered.set(depth + 1);
-        let result = function(&mut Lua(NonNull::new_unchecked(l)));
+        let entry = ffi::lua_gettop(l);
+        let result = function(&mut Lua { raw: NonNull::new_unchecked(l), entry });
         (*shared).sheltered.set(depth);
         match result {
             Ok(results) => results,
@@ -209,7 +215,7 @@ unsafe extern "C-unwind" fn tick(l: *mut ffi::lua_State, _: *mut ffi::lua_Debug)
 
 impl Lua {
     fn raw(&self) -> *mut ffi::lua_State {
-        self.0.as_ptr()
+        self.raw.as_ptr()
     }
 
     fn shared(&self) -> &Shared {
@@ -258,9 +264,12 @@ impl Lua {
         if unsafe { ffi::lua_checkstack(self.raw(), n) } == 0 { Err(StackFull) } else { Ok(()) }
     }
 
-    /// Makes room for one value, which there always is in native functions that reserve what they recurse with.
+    /// Makes sure that there is room for one value: native functions have some, and reserve what they recurse with.
     #[inline]
     fn room(&mut self) {
+        if self.top() < self.entry + ffi::LUA_MINSTACK {
+            return;
+        }
         // SAFETY: as in `reserve`.
         assert!(unsafe { ffi::lua_checkstack(self.raw(), 1) } != 0, "the Lua stack is full");
     }

@@ -195,7 +195,7 @@ impl Reply for ScriptReply<'_> {
     }
 
     fn big_number(&mut self, digits: &[u8]) {
-        self.out.big_number(&crate::args::text(digits));
+        self.out.big_number_bytes(digits);
     }
 
     fn verbatim(&mut self, format: [u8; 3], text: &[u8]) {

@@ -6,7 +6,9 @@ use crate::logging;
 use crate::process;
 use crate::signals::Shutdown;
 use crate::title::Title;
-use carnelian_commands::{Address, Beside, ClientId, Close, Identity, LinkInfo, Links, NetTotals, ProcessStats};
+use carnelian_commands::{
+    Address, Beside, ClientId, Close, Identity, LinkInfo, Links, NetTotals, ProcessStats,
+};
 use carnelian_config::{Change, ClientClass, Config, Directive, OutputLimit};
 use carnelian_net::{Class, ConnId, How, Net, Peer};
 use carnelian_resp::ReplyBuf;

@@ -46,7 +46,8 @@ fn await_busy(client: &mut Client, expected: &str) {
 #[test]
 fn endless_scripts_are_killed_promptly() {
     let server = start();
-    let (mut runs, mut other) = (server.connect().expect("it listens"), server.connect().expect("it listens"));
+    let (mut runs, mut other) =
+        (server.connect().expect("it listens"), server.connect().expect("it listens"));
     for body in ["while true do end", "while true do pcall(function() while true do end end) end"] {
         runs.send(&["EVAL", body, "0"]).expect("it is sent");
         await_busy(&mut other, BUSY);
@@ -54,7 +55,10 @@ fn endless_scripts_are_killed_promptly() {
         let killed_at = Instant::now();
         assert_eq!(call(&mut other, &["SCRIPT", "KILL"]), "+OK\r\n");
         let error = reply(&mut runs);
-        assert!(error.starts_with("-ERR Error running script") || error.contains("Script killed by user"), "{error}");
+        assert!(
+            error.starts_with("-ERR Error running script") || error.contains("Script killed by user"),
+            "{error}"
+        );
         assert!(killed_at.elapsed() < PROMPT, "{:?}", killed_at.elapsed());
         assert_eq!(call(&mut other, &["PING"]), "+PONG\r\n");
         assert_eq!(call(&mut runs, &["EVAL", "return 1", "0"]), ":1\r\n");
@@ -65,7 +69,8 @@ fn endless_scripts_are_killed_promptly() {
 #[test]
 fn functions_are_killed_by_their_own_command() {
     let server = start();
-    let (mut runs, mut other) = (server.connect().expect("it listens"), server.connect().expect("it listens"));
+    let (mut runs, mut other) =
+        (server.connect().expect("it listens"), server.connect().expect("it listens"));
     let code = "#!lua name=lib\nredis.register_function('spin', function() while true do end end)";
     call(&mut other, &["FUNCTION", "LOAD", code]);
     runs.send(&["FCALL", "spin", "0"]).expect("it is sent");
@@ -80,7 +85,8 @@ fn functions_are_killed_by_their_own_command() {
 #[test]
 fn scripts_that_have_written_go_on() {
     let mut server = start();
-    let (mut runs, mut other) = (server.connect().expect("it listens"), server.connect().expect("it listens"));
+    let (mut runs, mut other) =
+        (server.connect().expect("it listens"), server.connect().expect("it listens"));
     runs.send(&["EVAL", "redis.call('set', 'k', 'v') while true do end", "0"]).expect("it is sent");
     await_busy(&mut other, BUSY);
     assert!(call(&mut other, &["SCRIPT", "KILL"]).starts_with("-UNKILLABLE "));
@@ -93,7 +99,8 @@ fn scripts_that_have_written_go_on() {
 #[test]
 fn transactions_fail_beside_a_slow_script() {
     let server = start();
-    let (mut runs, mut other) = (server.connect().expect("it listens"), server.connect().expect("it listens"));
+    let (mut runs, mut other) =
+        (server.connect().expect("it listens"), server.connect().expect("it listens"));
     runs.send(&["EVAL", "while true do end", "0"]).expect("it is sent");
     await_busy(&mut other, BUSY);
     assert_eq!(call(&mut other, &["MULTI"]), "+OK\r\n");
@@ -107,7 +114,8 @@ fn transactions_fail_beside_a_slow_script() {
 #[test]
 fn a_client_that_goes_away_leaves_its_script_to_be_killed() {
     let server = start();
-    let (mut runs, mut other) = (server.connect().expect("it listens"), server.connect().expect("it listens"));
+    let (mut runs, mut other) =
+        (server.connect().expect("it listens"), server.connect().expect("it listens"));
     runs.send(&["EVAL", "while true do end", "0"]).expect("it is sent");
     await_busy(&mut other, BUSY);
     drop(runs);

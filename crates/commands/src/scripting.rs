@@ -265,8 +265,9 @@ fn fcall(cx: &mut Ctx<'_>, read_only: bool) -> Result<(), Error> {
         (_, None) => Err(Error::Text("ERR Bad number of keys provided")),
         (Some(flags), Some(keys)) => Call::new(cx.argv, keys).and_then(|words| {
             let writes = may_write(flags, read_only)?;
-            let finished =
-                contained(cx, |cx| functions.run(name, &words, &mut ScriptHost::new(cx, Kind::Function, writes)));
+            let finished = contained(cx, |cx| {
+                functions.run(name, &words, &mut ScriptHost::new(cx, Kind::Function, writes))
+            });
             ScriptReply::take(cx, finished)
         }),
     };
@@ -277,7 +278,8 @@ fn fcall(cx: &mut Ctx<'_>, read_only: bool) -> Result<(), Error> {
 fn run_script(cx: &mut Ctx<'_>, id: ScriptId, words: Call<'_>, read_only: bool) -> Result<(), Error> {
     let mut scripts = cx.state.scripting.scripts.take().expect("no script runs");
     let result = may_write(scripts.flags(id), read_only).and_then(|writes| {
-        let finished = contained(cx, |cx| scripts.run(id, &words, &mut ScriptHost::new(cx, Kind::Script, writes)));
+        let finished =
+            contained(cx, |cx| scripts.run(id, &words, &mut ScriptHost::new(cx, Kind::Script, writes)));
         ScriptReply::take(cx, finished)
     });
     cx.state.scripting.scripts = Some(scripts);
@@ -373,11 +375,8 @@ fn check_flush(cx: &Ctx<'_>, error: &'static str) -> Result<(), Error> {
 
 /// The error for everyone else while a slow script runs.
 pub(crate) fn busy(kind: Kind) -> Cow<'static, str> {
-    format!(
-        "BUSY Redis is busy running a script. You can only call {} KILL or SHUTDOWN NOSAVE.",
-        kind.name()
-    )
-    .into()
+    format!("BUSY Redis is busy running a script. You can only call {} KILL or SHUTDOWN NOSAVE.", kind.name())
+        .into()
 }
 
 /// Asks what runs to end, as SCRIPT KILL and FUNCTION KILL do.

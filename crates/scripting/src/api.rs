@@ -95,7 +95,7 @@ fn log(lua: &mut Lua) -> Result<i32, Raise> {
     };
     let mut text = Vec::new();
     for i in 2..=args {
-        if let Some(part) = lua.to_bytes(i) {
+        if let Some(part) = lua.coerce_bytes(i) {
             if !text.is_empty() {
                 text.push(b' ');
             }
@@ -123,7 +123,7 @@ fn sha1_hex(lua: &mut Lua) -> Result<i32, Raise> {
     if lua.top() != 1 {
         return Err(raise(lua, "wrong number of arguments"));
     }
-    let digest = hex(lua.to_bytes(1).unwrap_or_default());
+    let digest = hex(lua.coerce_bytes(1).unwrap_or_default());
     lua.push_bytes(&digest);
     Ok(1)
 }
@@ -218,7 +218,7 @@ fn debug(_: &mut Lua) -> Result<i32, Raise> {
 pub(crate) fn handle_error(lua: &mut Lua) -> Result<i32, Raise> {
     if lua.kind(1) != Kind::Table {
         let text = match lua.kind(1) {
-            Kind::String | Kind::Number => lua.to_bytes(1).unwrap_or_default().to_vec(),
+            Kind::String | Kind::Number => lua.coerce_bytes(1).unwrap_or_default().to_vec(),
             Kind::Boolean => lua.truth(1).to_string().into_bytes(),
             Kind::Nil | Kind::Absent => b"nil".to_vec(),
             _ => format!("{}: {:#x}", lua.kind_name(1), lua.identity(1)).into_bytes(),

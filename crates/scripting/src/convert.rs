@@ -206,7 +206,9 @@ const SPECIAL: [(Name, Convert); 7] = [
     }),
     (Name::Map, reply_map),
     (Name::Set, reply_set),
-    (Name::BigNumber, |lua, _, reply| lua.bytes(-1).map(|digits| reply.big_number(&one_line(digits))).is_some()),
+    (Name::BigNumber, |lua, _, reply| {
+        lua.bytes(-1).map(|digits| reply.big_number(&one_line(digits))).is_some()
+    }),
     (Name::VerbatimString, reply_verbatim),
 ];
 

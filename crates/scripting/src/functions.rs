@@ -1,5 +1,6 @@
 //! The libraries of FUNCTION LOAD and their functions: loaded once, kept by name, run in one state.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use crate::host::{Host, Session};
@@ -8,7 +9,7 @@ use crate::libs::random::Random;
 use crate::lua::{Ref, Vm};
 use crate::run::{self, Finished, Words};
 use crate::sandbox::{self, Sandbox, Versions};
-use crate::shebang::{self, Refusal, ScriptFlags};
+use crate::shebang::{self, LibraryHead, Refusal, ScriptFlags};
 
 /// A loaded library that may not be in use yet.
 pub struct Library {
@@ -65,9 +66,12 @@ pub struct Functions {
     versions: Versions,
     memory_limit: usize,
     libraries: BTreeMap<Box<[u8]>, Library>,
-    /// The library of each function, and its place there.
-    functions: BTreeMap<Box<[u8]>, (Box<[u8]>, usize)>,
+    /// The library of each function, and its place there, by its name in lower case.
+    functions: BTreeMap<Box<[u8]>, Place>,
 }
+
+/// The library of a function, and its place there.
+type Place = (Box<[u8]>, usize);
 
 /// What FUNCTION RESTORE does with libraries that exist.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -111,7 +115,7 @@ impl Functions {
     /// If it does not compile, fails, registers no function, or takes a name that exists: that of a library unless
     /// `replace`, or that of another library's function.
     pub fn load(&mut self, code: &[u8], replace: bool, host: &mut dyn Host) -> Result<Vec<u8>, Refusal> {
-        let (name, _, _) = named(code)?;
+        let name = head(code)?.name;
         if !replace && self.libraries.contains_key(&name[..]) {
             return Err(Refusal::quoting("Library '", &name, "' already exists"));
         }
@@ -129,12 +133,7 @@ impl Functions {
     ///
     /// # Errors
     /// As [`Functions::load`].
-    pub fn restore(
-        &mut self,
-        codes: &[Vec<u8>],
-        policy: Policy,
-        host: &mut dyn Host,
-    ) -> Result<(), Refusal> {
+    pub fn restore(&mut self, codes: &[Vec<u8>], policy: Policy, host: &mut dyn Host) -> Result<(), Refusal> {
         let mut fresh = Functions::new(&self.versions, self.memory_limit);
         if policy != Policy::Flush {
             // They share a state with those that exist, which they may have to live beside.
@@ -167,7 +166,7 @@ impl Functions {
             }
             // A function of a library that is replaced as well is no obstacle.
             for function in &library.functions {
-                let owner = self.functions.get(&function.name[..]).map(|(owner, _)| owner);
+                let owner = self.functions.get(&*folded(&function.name)).map(|(owner, _)| owner);
                 if owner.is_some_and(|owner| !fresh.libraries.contains_key(owner)) {
                     return Err(Refusal::quoting("Function ", &function.name, " already exists"));
                 }
@@ -180,7 +179,7 @@ impl Functions {
     pub fn delete(&mut self, name: &[u8]) -> bool {
         let Some(library) = self.libraries.remove(name) else { return false };
         for function in &library.functions {
-            self.functions.remove(&function.name[..]);
+            self.functions.remove(&*folded(&function.name));
         }
         self.discard(library);
         true
@@ -203,13 +202,13 @@ impl Functions {
 
     /// What a function promises, if it exists.
     pub fn flags(&self, name: &[u8]) -> Option<ScriptFlags> {
-        let (library, place) = self.functions.get(name)?;
+        let (library, place) = self.functions.get(&*folded(name))?;
         Some(self.libraries[library].functions[*place].flags)
     }
 
     /// Runs a function, which must exist.
     pub fn run(&mut self, name: &[u8], words: &dyn Words, host: &mut dyn Host) -> Finished<'_> {
-        let (library, place) = &self.functions[name];
+        let (library, place) = &self.functions[&*folded(name)];
         let function = &self.libraries[library].functions[*place];
         let machine = self.machine.as_mut().expect("there is a function");
         let lua = machine.vm.lua();
@@ -237,7 +236,7 @@ impl Functions {
     /// A function of `library` that another library has.
     fn taken<'l>(&self, library: &'l Library) -> Option<&'l [u8]> {
         let taken = library.functions.iter().find(|function| {
-            self.functions.get(&function.name[..]).is_some_and(|(owner, _)| *owner != library.name)
+            self.functions.get(&*folded(&function.name)).is_some_and(|(owner, _)| *owner != library.name)
         });
         taken.map(|function| &function.name[..])
     }
@@ -245,7 +244,8 @@ impl Functions {
     fn insert(&mut self, library: Library) {
         self.delete(&library.name);
         for (place, function) in library.functions.iter().enumerate() {
-            self.functions.insert(function.name.clone().into(), (library.name.clone(), place));
+            let name = folded(&function.name).into_owned().into();
+            self.functions.insert(name, (library.name.clone(), place));
         }
         self.libraries.insert(library.name.clone(), library);
     }
@@ -260,7 +260,7 @@ impl Functions {
 
     /// Runs the code of a library, and collects what it registers.
     fn prepare(&mut self, code: &[u8], host: &mut dyn Host) -> Result<Library, Refusal> {
-        let (name, _, text) = named(code)?;
+        let LibraryHead { name, code: text, .. } = head(code)?;
         let (versions, limit) = (&self.versions, self.memory_limit);
         let machine = self.machine.get_or_insert_with(|| Machine::new(versions, limit));
         let functions = machine.load(text, host)?;
@@ -272,16 +272,21 @@ impl Functions {
     }
 }
 
-/// The name and the parts of a library's text.
-fn named(code: &[u8]) -> Result<(Vec<u8>, Vec<u8>, &[u8]), Refusal> {
-    let (name, engine, text) = shebang::library(code)?;
-    if !library::is_name(&name) {
+/// A function's name without the difference of upper and lower case, which does not count.
+fn folded(name: &[u8]) -> Cow<'_, [u8]> {
+    if name.iter().any(u8::is_ascii_uppercase) { name.to_ascii_lowercase().into() } else { name.into() }
+}
+
+/// The parts of a library's text, if its name and engine can be.
+fn head(code: &[u8]) -> Result<LibraryHead<'_>, Refusal> {
+    let head = shebang::library(code)?;
+    if !library::is_name(&head.name) {
         return Err(Refusal::text(library::NAME_RULE));
     }
-    if !engine.eq_ignore_ascii_case(b"lua") {
-        return Err(Refusal::quoting("Engine '", &engine, "' not found"));
+    if !head.engine.eq_ignore_ascii_case(b"lua") {
+        return Err(Refusal::quoting("Engine '", &head.engine, "' not found"));
     }
-    Ok((name, engine, text))
+    Ok(head)
 }
 
 impl Machine {

@@ -19,8 +19,7 @@ pub(crate) struct Loading {
 }
 
 /// The rule for names of libraries and functions.
-pub(crate) const NAME_RULE: &str =
-    "Library names can only contain letters, numbers, or underscores(_) and must be at least one character long";
+pub(crate) const NAME_RULE: &str = "Library names can only contain letters, numbers, or underscores(_) and must be at least one character long";
 
 /// Whether a name follows the rule.
 pub(crate) fn is_name(name: &[u8]) -> bool {
@@ -78,7 +77,8 @@ type Described = (Description, Option<i32>);
 
 /// `register_function(name, callback)`: what it says, and where the callback is.
 fn by_position(lua: &mut Lua) -> Result<Described, &'static str> {
-    let name = lua.to_bytes(1).ok_or("first argument to redis.register_function must be a string")?.to_vec();
+    let name =
+        lua.coerce_bytes(1).ok_or("first argument to redis.register_function must be a string")?.to_vec();
     if lua.kind(2) != Kind::Function {
         return Err("second argument to redis.register_function must be a function");
     }
@@ -100,18 +100,20 @@ fn by_name(lua: &mut Lua) -> Result<Described, &'static str> {
     lua.push_nil();
     while lua.next(1) {
         lua.push_value(-2);
-        let key = lua.to_bytes(-1).map(<[u8]>::to_ascii_lowercase);
+        let key = lua.coerce_bytes(-1).map(<[u8]>::to_ascii_lowercase);
         lua.pop(1);
         let key = key.ok_or("named argument key given to redis.register_function is not a string")?;
         match &key[..] {
             b"function_name" => {
-                let name = lua.to_bytes(-1);
-                let name = name.ok_or("function_name argument given to redis.register_function must be a string")?;
+                let name = lua.coerce_bytes(-1);
+                let name =
+                    name.ok_or("function_name argument given to redis.register_function must be a string")?;
                 description.name = Some(name.to_vec());
             }
             b"description" => {
-                let text = lua.to_bytes(-1);
-                let text = text.ok_or("description argument given to redis.register_function must be a string")?;
+                let text = lua.coerce_bytes(-1);
+                let text =
+                    text.ok_or("description argument given to redis.register_function must be a string")?;
                 description.description = Some(text.to_vec());
             }
             b"callback" => {

@@ -20,7 +20,7 @@ fn push_library(lua: &mut Lua, functions: &[(&str, Native)]) {
 /// The bytes of a string argument; a number becomes one.
 fn check_bytes(lua: &mut Lua, argument: i32) -> Result<Vec<u8>, Raise> {
     match lua.kind(argument) {
-        Kind::String | Kind::Number => Ok(lua.to_bytes(argument).unwrap_or_default().to_vec()),
+        Kind::String | Kind::Number => Ok(lua.coerce_bytes(argument).unwrap_or_default().to_vec()),
         _ => Err(lua.wrong_type(argument, "string")),
     }
 }

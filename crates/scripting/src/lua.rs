@@ -155,13 +155,8 @@ impl Drop for Vm {
 }
 
 /// What opens the libraries that scripts may use, and more than those: the sandbox removes the rest.
-const LIBRARIES: &[ffi::lua_CFunction] = &[
-    ffi::luaopen_base,
-    ffi::luaopen_table,
-    ffi::luaopen_string,
-    ffi::luaopen_math,
-    ffi::luaopen_os,
-];
+const LIBRARIES: &[ffi::lua_CFunction] =
+    &[ffi::luaopen_base, ffi::luaopen_table, ffi::luaopen_string, ffi::luaopen_math, ffi::luaopen_os];
 
 /// Runs a native function: its address is the first upvalue.
 unsafe extern "C-unwind" fn native(l: *mut ffi::lua_State) -> c_int {
@@ -350,7 +345,7 @@ impl Lua {
     }
 
     /// The bytes of a string or a number; the number becomes a string, as `tostring` would write it.
-    pub(crate) fn to_bytes(&mut self, index: i32) -> Option<&[u8]> {
+    pub(crate) fn coerce_bytes(&mut self, index: i32) -> Option<&[u8]> {
         if self.kind(index) == Kind::Number {
             // SAFETY: the index is checked; the value is a number, and allocation is sheltered, so this does not raise.
             unsafe { ffi::lua_tolstring(self.raw(), self.absolute(index), ptr::null_mut()) };
@@ -645,9 +640,8 @@ impl Lua {
         }
         // SAFETY: the text is valid during the call, and is text, which the compiler checks. It reports errors by
         // its result.
-        let status = unsafe {
-            ffi::luaL_loadbuffer(self.raw(), text.as_ptr().cast(), text.len(), name.as_ptr())
-        };
+        let status =
+            unsafe { ffi::luaL_loadbuffer(self.raw(), text.as_ptr().cast(), text.len(), name.as_ptr()) };
         failure(status)
     }
 
@@ -759,7 +753,7 @@ impl Lua {
                 }
                 ffi::lua_getinfo(self.raw(), c"Sl".as_ptr(), &raw mut info);
                 if level == 2 || CStr::from_ptr(info.what) != c"C" {
-                    let source = CStr::from_ptr(info.source).to_bytes().to_vec();
+                    let source = CStr::from_ptr(info.source).coerce_bytes().to_vec();
                     return Some(Place { source, line: info.currentline });
                 }
             }

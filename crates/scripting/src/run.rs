@@ -113,8 +113,8 @@ fn place(lua: &mut Lua) -> Option<Vec<u8>> {
     }
     lua.get_field(-1, "source");
     lua.get_field(-2, "line");
-    let line = lua.to_bytes(-1).map(<[u8]>::to_vec);
-    let source = lua.to_bytes(-2).map(<[u8]>::to_vec);
+    let line = lua.coerce_bytes(-1).map(<[u8]>::to_vec);
+    let source = lua.coerce_bytes(-2).map(<[u8]>::to_vec);
     lua.pop(2);
     Some([&source?, &b":"[..], &line?].concat())
 }

@@ -25,9 +25,33 @@ impl Versions {
 
 /// Global functions of Lua that scripts have. `pcall`, and those that [`guarded`] names, are not quite Lua's own.
 const GLOBALS: &[&str] = &[
-    "assert", "collectgarbage", "error", "gcinfo", "getmetatable", "ipairs", "load", "loadstring", "next",
-    "pairs", "pcall", "rawequal", "rawget", "rawset", "select", "setmetatable", "tonumber", "tostring", "type",
-    "unpack", "xpcall", "_VERSION", "coroutine", "math", "string", "table", "os",
+    "assert",
+    "collectgarbage",
+    "error",
+    "gcinfo",
+    "getmetatable",
+    "ipairs",
+    "load",
+    "loadstring",
+    "next",
+    "pairs",
+    "pcall",
+    "rawequal",
+    "rawget",
+    "rawset",
+    "select",
+    "setmetatable",
+    "tonumber",
+    "tostring",
+    "type",
+    "unpack",
+    "xpcall",
+    "_VERSION",
+    "coroutine",
+    "math",
+    "string",
+    "table",
+    "os",
 ];
 
 /// The sandboxed parts of a state.
@@ -81,8 +105,12 @@ fn push_common(lua: &mut Lua, versions: &Versions, more: &[(&str, Native)]) {
         lua.set_field(-2, name);
     }
     protect_strings(lua);
-    for (name, open) in [("cjson", cjson::open as fn(&mut Lua)), ("cmsgpack", cmsgpack::open), ("struct", structs::open), ("bit", bit::open)]
-    {
+    for (name, open) in [
+        ("cjson", cjson::open as fn(&mut Lua)),
+        ("cmsgpack", cmsgpack::open),
+        ("struct", structs::open),
+        ("bit", bit::open),
+    ] {
         open(lua);
         protect(lua, false);
         lua.set_field(-2, name);
@@ -218,7 +246,9 @@ fn refuse_unknown(lua: &mut Lua) {
 
 fn unknown_name(lua: &mut Lua) -> Result<i32, Raise> {
     let name = match lua.kind(2) {
-        Kind::String | Kind::Number => String::from_utf8_lossy(lua.to_bytes(2).unwrap_or_default()).into_owned(),
+        Kind::String | Kind::Number => {
+            String::from_utf8_lossy(lua.coerce_bytes(2).unwrap_or_default()).into_owned()
+        }
         _ => {
             let text = "Second argument to luaProtectedTableError must be a string or number";
             return Err(lua.raise_here(text));

@@ -174,7 +174,8 @@ impl Scripts {
 
     /// Bytes of the scripts' texts and of what finds them.
     pub fn memory(&self) -> usize {
-        let entry = size_of::<Script>() + size_of::<Digest>() + size_of::<Arc<[u8]>>() + 2 * size_of::<ScriptId>();
+        let entry =
+            size_of::<Script>() + size_of::<Digest>() + size_of::<Arc<[u8]>>() + 2 * size_of::<ScriptId>();
         self.slots.iter().flatten().map(|script| script.body.len() + entry).sum()
     }
 

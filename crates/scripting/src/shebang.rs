@@ -93,15 +93,23 @@ pub(crate) fn script(body: &[u8]) -> Result<(ScriptFlags, &[u8]), Refusal> {
         };
         for name in names.split(|byte| *byte == b',').filter(|_| !names.is_empty()) {
             let flag = ScriptFlags::named(name);
-            let flag = flag.ok_or_else(|| Refusal::quoting("Unexpected flag in script shebang: ", name, ""))?;
+            let flag =
+                flag.ok_or_else(|| Refusal::quoting("Unexpected flag in script shebang: ", name, ""))?;
             flags = flags.union(flag);
         }
     }
     Ok((flags, code))
 }
 
-/// The name of a library, its engine, and its code, which begins behind the first line's words.
-pub(crate) fn library(body: &[u8]) -> Result<(Vec<u8>, Vec<u8>, &[u8]), Refusal> {
+/// What the first line of a library says, and its code, which begins behind that line's words.
+pub(crate) struct LibraryHead<'a> {
+    pub(crate) name: Vec<u8>,
+    pub(crate) engine: Vec<u8>,
+    pub(crate) code: &'a [u8],
+}
+
+/// Takes a library's text apart.
+pub(crate) fn library(body: &[u8]) -> Result<LibraryHead<'_>, Refusal> {
     if !body.starts_with(b"#!") {
         return Err(Refusal::text("Missing library metadata"));
     }
@@ -121,7 +129,7 @@ pub(crate) fn library(body: &[u8]) -> Result<(Vec<u8>, Vec<u8>, &[u8]), Refusal>
         }
     }
     let name = name.ok_or_else(|| Refusal::text("Library name was not given"))?;
-    Ok((name, engine, code))
+    Ok(LibraryHead { name, engine, code })
 }
 
 /// The first line, and the rest from its end on, so that lines count from it.

@@ -126,13 +126,7 @@ impl Beside<'_> {
         BatchOutcome { executed: batch.len(), next: Next::Continue }
     }
 
-    fn execute(
-        &mut self,
-        links: &mut dyn Links,
-        slot: usize,
-        argv: Argv<'_>,
-        out: &mut ReplyBuf,
-    ) -> Next {
+    fn execute(&mut self, links: &mut dyn Links, slot: usize, argv: Argv<'_>, out: &mut ReplyBuf) -> Next {
         let mark = out.mark();
         let prepared = self.state.prepare(self.keyspace, argv);
         let admitted = self.state.admit(slot, &prepared).and_then(|id| self.admit_beside(id));

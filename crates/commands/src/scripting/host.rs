@@ -47,7 +47,15 @@ impl<'c, 'a> ScriptHost<'c, 'a> {
         let (argv, now_ns) = (self.cx.argv, self.cx.links.clock_ns());
         let running = self.cx.state.scripting.running.get_or_insert_with(|| {
             let name = argv.get(1).unwrap_or_default().to_vec();
-            Box::new(Running { kind, name, command: argv.into(), began_ns, wrote, stop: None, reported: false })
+            Box::new(Running {
+                kind,
+                name,
+                command: argv.into(),
+                began_ns,
+                wrote,
+                stop: None,
+                reported: false,
+            })
         });
         running.wrote = wrote;
         if !std::mem::replace(&mut running.reported, true) {
@@ -142,7 +150,11 @@ impl Host for ScriptHost<'_, '_> {
     fn tick(&mut self) -> Verdict {
         let spent = self.cx.links.clock_ns().saturating_sub(self.began_ns);
         if self.loads {
-            return if spent > LOAD_LIMIT_NS { Verdict::Stop("FUNCTION LOAD timeout") } else { Verdict::Continue };
+            return if spent > LOAD_LIMIT_NS {
+                Verdict::Stop("FUNCTION LOAD timeout")
+            } else {
+                Verdict::Continue
+            };
         }
         let threshold = self.cx.state.config.size(BUSY_THRESHOLD);
         if threshold == 0 || spent / 1_000_000 < threshold {

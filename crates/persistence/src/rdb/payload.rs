@@ -45,11 +45,7 @@ pub fn dump(value: &Value<'_>, format: Format, compress: bool) -> Vec<u8> {
 }
 
 /// The payload of libraries of functions, which FUNCTION RESTORE takes: each as in a file.
-pub fn dump_functions<'a>(
-    codes: impl Iterator<Item = &'a [u8]>,
-    format: Format,
-    compress: bool,
-) -> Vec<u8> {
+pub fn dump_functions<'a>(codes: impl Iterator<Item = &'a [u8]>, format: Format, compress: bool) -> Vec<u8> {
     let mut encoder = Encoder::new(compress);
     for code in codes {
         encoder.byte(op::FUNCTION);

@@ -126,7 +126,7 @@ fn word_option(lua: &mut Lua, argument: i32, which: Setting, words: &[&str]) -> 
             set(lua, which, value);
         }
         Kind::String | Kind::Number => {
-            let word = String::from_utf8_lossy(lua.to_bytes(argument).unwrap_or_default()).into_owned();
+            let word = String::from_utf8_lossy(lua.coerce_bytes(argument).unwrap_or_default()).into_owned();
             match words.iter().position(|known| *known == word) {
                 Some(value) => set(lua, which, value as i64),
                 None => return Err(lua.bad_argument(argument, &format!("invalid option '{word}'"))),
@@ -248,7 +248,8 @@ impl Writer {
             largest = largest.max(key as i64);
             entries += 1;
         }
-        let sparse = self.sparse_ratio > 0 && largest > entries * self.sparse_ratio && largest > self.sparse_safe;
+        let sparse =
+            self.sparse_ratio > 0 && largest > entries * self.sparse_ratio && largest > self.sparse_safe;
         match (sparse, self.sparse_convert) {
             (false, _) => Ok(Some(largest)),
             (true, true) => Ok(None),
@@ -313,7 +314,11 @@ impl Writer {
 
     fn plain_number(&mut self, value: f64) {
         const SMALL: f64 = 1e9;
-        if value.fract() == 0.0 && value.abs() < SMALL && self.precision >= 9 && !(value == 0.0 && value.is_sign_negative()) {
+        if value.fract() == 0.0
+            && value.abs() < SMALL
+            && self.precision >= 9
+            && !(value == 0.0 && value.is_sign_negative())
+        {
             self.out.extend_from_slice((value as i64).to_string().as_bytes());
         } else {
             push_general(&mut self.out, value, self.precision);

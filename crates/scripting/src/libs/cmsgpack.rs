@@ -46,7 +46,11 @@ fn write_value(lua: &mut Lua, out: &mut Vec<u8>, level: usize) -> Result<(), Rai
     match lua.kind(-1) {
         Kind::String => {
             let text = lua.bytes(-1).unwrap_or_default();
-            write_header(out, text.len(), &[(31, 0xa0, 0), (0xff, 0xd9, 1), (0xffff, 0xda, 2), (MAX, 0xdb, 4)]);
+            write_header(
+                out,
+                text.len(),
+                &[(31, 0xa0, 0), (0xff, 0xd9, 1), (0xffff, 0xda, 2), (MAX, 0xdb, 4)],
+            );
             out.extend_from_slice(text);
         }
         Kind::Boolean => out.push(if lua.truth(-1) { 0xc3 } else { 0xc2 }),
@@ -63,7 +67,8 @@ const MAX: usize = u32::MAX as usize;
 /// Writes the first form that admits `len`: its largest length, its first byte, and how many bytes the length takes
 /// (none: it is part of the first byte).
 fn write_header(out: &mut Vec<u8>, len: usize, forms: &[(usize, u8, usize)]) {
-    let (_, tag, bytes) = forms.iter().find(|form| len <= form.0).expect("Lua's values are smaller than 4 GiB");
+    let (_, tag, bytes) =
+        forms.iter().find(|form| len <= form.0).expect("Lua's values are smaller than 4 GiB");
     match bytes {
         0 => out.push(tag | len as u8),
         bytes => {
@@ -75,7 +80,7 @@ fn write_header(out: &mut Vec<u8>, len: usize, forms: &[(usize, u8, usize)]) {
 
 fn write_number(out: &mut Vec<u8>, value: f64) {
     let whole = crate::convert::truncated(value);
-    if value.is_finite() && whole as f64 == value && !(value >= 9_223_372_036_854_775_808.0) {
+    if whole as f64 == value && value < 9_223_372_036_854_775_808.0 {
         return write_integer(out, whole);
     }
     let single = value as f32;
@@ -90,7 +95,7 @@ fn write_number(out: &mut Vec<u8>, value: f64) {
 
 fn write_integer(out: &mut Vec<u8>, value: i64) {
     let (tag, bytes) = match value {
-        0..=0x7f | -32..=-1 => return out.push(value as u8),
+        -32..=0x7f => return out.push(value as u8),
         0x80..=0xff => (0xcc, 1),
         0x100..=0xffff => (0xcd, 2),
         0x1_0000..=0xffff_ffff => (0xce, 4),
@@ -178,8 +183,7 @@ fn read_values(lua: &mut Lua, limit: i64, offset: i64, all: bool) -> Result<i32,
     lua.truncate(1);
     let (limit, offset) = (limit as i32, offset as i32);
     if offset < 0 || limit < 0 {
-        let text =
-            format!("Invalid request to unpack with offset of {offset} and limit of {}.", data.len());
+        let text = format!("Invalid request to unpack with offset of {offset} and limit of {}.", data.len());
         return Err(lua.raise_here(&text));
     }
     if offset as usize > data.len() {

@@ -262,8 +262,7 @@ fn popped_size(lua: &mut Lua, results: i32) -> Result<usize, Raise> {
 /// An integer of any size, of which the low 8 bytes count.
 fn read_integer(format: &Format, bytes: &[u8], signed: bool) -> f64 {
     let take = |value: u64, byte: &u8| value << 8 | u64::from(*byte);
-    let value =
-        if format.big_endian { bytes.iter().fold(0, take) } else { bytes.iter().rev().fold(0, take) };
+    let value = if format.big_endian { bytes.iter().fold(0, take) } else { bytes.iter().rev().fold(0, take) };
     if !signed {
         return value as f64;
     }

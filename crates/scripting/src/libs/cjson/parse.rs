@@ -73,7 +73,8 @@ pub(super) fn decode(lua: &mut Lua) -> Result<i32, Raise> {
 
 impl Parser<'_> {
     fn unexpected(&self, lua: &mut Lua, expected: &str, found: &Token) -> Raise {
-        let text = format!("Expected {expected} but found {} at character {}", found.name(), self.token_at + 1);
+        let text =
+            format!("Expected {expected} but found {} at character {}", found.name(), self.token_at + 1);
         lua.raise_here(&text)
     }
 
@@ -94,8 +95,7 @@ impl Parser<'_> {
 
     fn descend(&self, lua: &mut Lua, depth: usize) -> Result<(), Raise> {
         if depth > self.max_depth || lua.reserve(4).is_err() {
-            let text =
-                format!("Found too many nested data structures ({depth}) at character {}", self.at);
+            let text = format!("Found too many nested data structures ({depth}) at character {}", self.at);
             return Err(lua.raise_here(&text));
         }
         lua.within_limit()
@@ -148,7 +148,8 @@ impl Parser<'_> {
     }
 
     fn next(&mut self) -> Token {
-        let blanks = self.text[self.at..].iter().take_while(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r'));
+        let blanks =
+            self.text[self.at..].iter().take_while(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r'));
         self.at += blanks.count();
         self.token_at = self.at;
         let rest = &self.text[self.at..];
@@ -171,7 +172,9 @@ impl Parser<'_> {
             b'f' if rest.starts_with(b"false") => (Token::False, 5),
             b'n' if rest.starts_with(b"null") => (Token::Null, 4),
             // What `strtod` reads besides.
-            b'i' | b'I' | b'n' | b'N' | b'+' if self.accept_invalid && is_invalid_number(rest) => return self.number(),
+            b'i' | b'I' | b'n' | b'N' | b'+' if self.accept_invalid && is_invalid_number(rest) => {
+                return self.number();
+            }
             _ => (Token::Error("invalid token"), 0),
         };
         self.at += len;
@@ -295,7 +298,8 @@ fn read_number(text: &[u8]) -> Option<(f64, usize)> {
     {
         return Some((sign * value, sign_len + 2 + len));
     }
-    let digits = |from: usize| rest[from.min(rest.len())..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let digits =
+        |from: usize| rest[from.min(rest.len())..].iter().take_while(|byte| byte.is_ascii_digit()).count();
     let whole = digits(0);
     let mut len = whole;
     if rest.get(len) == Some(&b'.') {

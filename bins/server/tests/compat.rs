@@ -33,9 +33,13 @@ macro_rules! groups {
 }
 
 groups! {
+    bitmaps
     connection
     generic
+    geo
     hashes
+    lists
+    hyperloglogs
     server
     sets
     sort

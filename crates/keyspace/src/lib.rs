@@ -40,6 +40,14 @@ mod types;
 mod value;
 mod write;
 
+/// What streams are made of.
+pub mod stream {
+    pub use crate::types::stream::{
+        Consumer, ConsumerId, Deletion, Entry, Group, Groups, Log, LogFacts, Pairs, Pending, Range,
+        RangeBack, References, StreamId, TooLarge, Trim, TrimTo,
+    };
+}
+
 pub use access::AccessPolicy;
 pub use event::{Event, EventClass};
 pub use key::Key;

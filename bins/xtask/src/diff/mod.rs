@@ -4,12 +4,16 @@
 //! Valkey as the reference. At intervals the whole datasets are compared. After a mismatch the servers are emptied,
 //! so that one fault is not reported as many.
 
+mod bitmaps;
 mod connection;
 mod dataset;
 mod draw;
 mod garbage;
 mod generic;
+mod geo;
 mod hashes;
+mod lists;
+mod hyperloglogs;
 mod plan;
 mod report;
 mod rules;
@@ -18,6 +22,7 @@ mod server;
 mod sets;
 mod sort;
 mod sorted_sets;
+mod streams;
 mod strings;
 mod target;
 mod valkey;
@@ -41,6 +46,12 @@ const USAGE: &str = "usage: cargo xtask diff [OPTION...]
   --seed N           the same seed sends the same stream (default: from the clock)
   --proto 2|3|both   (default both, in turns)
   --groups LIST      of strings,generic,connection,hashes,sets,sort,sorted-sets,server (default all but the last)
+  --groups LIST      of strings,generic,connection,lists,server (default the first three)
+  --groups LIST      of strings,generic,connection,hashes,server (default all but the last)
+  --groups LIST      of strings,generic,connection,server,sorted-sets (default the first three)
+  --groups LIST      of strings,generic,connection,hashes,sorted-sets,bitmaps,hyperloglogs,geo,server (default all
+                     but the last)
+  --groups LIST      of strings,generic,connection,server,streams (default the first three)
   --kinds N          stop after so many kinds of mismatches (default 50)
   --show-peers yes   list how the peers differ from each other";
 
@@ -51,12 +62,17 @@ fn family(name: &str) -> anyhow::Result<Family> {
     Ok(match name {
         "strings" => strings::plan,
         "generic" => generic::plan,
+        "lists" => lists::plan,
         "hashes" => hashes::plan,
+        "bitmaps" => bitmaps::plan,
+        "hyperloglogs" => hyperloglogs::plan,
+        "geo" => geo::plan,
         "connection" => connection::plan,
         "server" => server::plan,
         "sets" => sets::plan,
         "sort" => sort::plan,
         "sorted-sets" => sorted_sets::plan,
+        "streams" => streams::plan,
         _ => bail!("no group {name}"),
     })
 }
@@ -83,6 +99,7 @@ pub(crate) fn run(args: Vec<String>) -> anyhow::Result<()> {
     let groups = options
         .take("--groups")?
         .unwrap_or("strings,generic,connection,hashes,sets,sort,sorted-sets".to_owned());
+        .unwrap_or("strings,generic,connection,hashes,sorted-sets,bitmaps,hyperloglogs,geo".to_owned());
     let show_peers = options.take("--show-peers")?.is_some();
     if let Some(extra) = options.rest()?.first() {
         bail!("unexpected {extra}\n{USAGE}");

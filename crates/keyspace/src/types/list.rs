@@ -65,9 +65,7 @@ impl List {
         end: End,
         values: impl ExactSizeIterator<Item = &'v [u8]> + Clone,
     ) {
-        if let Form::Packed(_) = self.0 {
-            self.grow(space, values.clone().map(<[u8]>::len).sum(), values.len());
-        }
+        self.grow(space, values.clone().map(<[u8]>::len).sum(), values.len());
         match &mut self.0 {
             Form::Packed(pack) => values.for_each(|value| pack.push(end, Element::new(value))),
             Form::Large(list) => values.for_each(|value| list.push(end, value)),
@@ -195,16 +193,22 @@ impl List {
         removed
     }
 
-    /// Changes to several nodes if `count` more values of `bytes` bytes are too much for one listpack.
+    /// To be called before values are added: changes to several nodes if `count` more values of `bytes` bytes are too much for one listpack.
     #[inline]
     fn grow(&mut self, space: &Space<'_>, bytes: usize, count: usize) {
+        if let Form::Large(list) = &mut self.0 {
+            list.set_plain(space.limits.list_plain_threshold);
+            return;
+        }
         let limit = NodeLimit::new(space.limits.list_max_listpack_size);
         if let Form::Packed(pack) = &mut self.0
             && limit.is_exceeded(pack.size() + bytes, pack.count() + count)
         {
             let mut pack = std::mem::replace(pack, Pack::with_room(0, End::Tail));
             pack.shrink();
-            self.0 = Form::Large(Quicklist::of_pack(pack, limit));
+            let mut list = Quicklist::of_pack(pack, limit);
+            list.set_plain(space.limits.list_plain_threshold);
+            self.0 = Form::Large(list);
         }
     }
 
@@ -304,7 +308,7 @@ impl<'a> ListRef<'a> {
             let here = left.min(node.count() - skip);
             let go_on = match node {
                 Node::Pack(pack) => visit_pack(pack.view(), skip, here, &mut visit),
-                Node::Plain(bytes) => visit(Element::Bytes(bytes)),
+                Node::Plain(bytes) => visit(Element::new(bytes)),
             };
             (left, skip) = (left - here, 0);
             if left == 0 || !go_on {
@@ -333,7 +337,7 @@ impl<'a> ListRef<'a> {
             let here = left.min(from + 1);
             let go_on = match node {
                 Node::Pack(pack) => visit_pack_back(pack.view(), from, here, &mut visit),
-                Node::Plain(bytes) => visit(Element::Bytes(bytes)),
+                Node::Plain(bytes) => visit(Element::new(bytes)),
             };
             left -= here;
             if left == 0 || !go_on {

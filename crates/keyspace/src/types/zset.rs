@@ -128,9 +128,9 @@ impl SortedSet {
         self.len() == 0
     }
 
-    /// Makes the set large if one of `len` members, the longest of `longest` bytes, would be.
-    pub fn prepare(&mut self, len: usize, longest: usize, space: &mut Space<'_>) {
-        if !fits(space.limits, len, longest) {
+    /// Makes the set large if one of `len` members would be.
+    pub fn prepare(&mut self, len: usize, space: &mut Space<'_>) {
+        if !fits(space.limits, len, 0) {
             self.enlarge(space);
         }
     }

@@ -38,8 +38,8 @@ groups! {
     generic
     geo
     hashes
-    lists
     hyperloglogs
+    lists
     server
     sets
     sort

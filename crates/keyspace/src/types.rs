@@ -84,6 +84,11 @@ impl Space<'_> {
     pub fn limits(&self) -> &Limits {
         self.limits
     }
+
+    /// Frees a collection that never got into the keyspace.
+    pub fn discard(&mut self, collection: impl Collection) {
+        collection.free(&mut Bin::Now(self.slab));
+    }
 }
 
 /// What the bytes of a packed collection mean.

@@ -12,8 +12,8 @@ mod garbage;
 mod generic;
 mod geo;
 mod hashes;
-mod lists;
 mod hyperloglogs;
+mod lists;
 mod plan;
 mod report;
 mod rules;
@@ -45,15 +45,13 @@ const USAGE: &str = "usage: cargo xtask diff [OPTION...]
   --commands N       how many commands (default 1000000)
   --seed N           the same seed sends the same stream (default: from the clock)
   --proto 2|3|both   (default both, in turns)
-  --groups LIST      of strings,generic,connection,hashes,sets,sort,sorted-sets,server (default all but the last)
-  --groups LIST      of strings,generic,connection,lists,server (default the first three)
-  --groups LIST      of strings,generic,connection,hashes,server (default all but the last)
-  --groups LIST      of strings,generic,connection,server,sorted-sets (default the first three)
-  --groups LIST      of strings,generic,connection,hashes,sorted-sets,bitmaps,hyperloglogs,geo,server (default all
-                     but the last)
-  --groups LIST      of strings,generic,connection,server,streams (default the first three)
+  --groups LIST      which families of commands, separated by commas (default: all but server)
   --kinds N          stop after so many kinds of mismatches (default 50)
   --show-peers yes   list how the peers differ from each other";
+
+/// The families drawn unless told otherwise.
+const GROUPS: &str =
+    "strings,generic,connection,lists,hashes,sets,sort,sorted-sets,streams,bitmaps,hyperloglogs,geo";
 
 /// A family of commands that are drawn together.
 type Family = fn(&mut Draw) -> Plan;
@@ -96,10 +94,7 @@ pub(crate) fn run(args: Vec<String>) -> anyhow::Result<()> {
         Some("3") => vec!["3"],
         Some(other) => bail!("--proto {other}"),
     };
-    let groups = options
-        .take("--groups")?
-        .unwrap_or("strings,generic,connection,hashes,sets,sort,sorted-sets".to_owned());
-        .unwrap_or("strings,generic,connection,hashes,sorted-sets,bitmaps,hyperloglogs,geo".to_owned());
+    let groups = options.take("--groups")?.unwrap_or_else(|| GROUPS.to_owned());
     let show_peers = options.take("--show-peers")?.is_some();
     if let Some(extra) = options.rest()?.first() {
         bail!("unexpected {extra}\n{USAGE}");

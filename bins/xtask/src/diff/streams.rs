@@ -242,7 +242,8 @@ fn group(draw: &mut Draw) -> Plan {
     match draw.rng.below(12) {
         0..=5 => {
             let plan = plan.arg("CREATE").arg(key(draw)).arg(name(draw)).arg(id);
-            entries_read(draw, plan.args(draw.some_of(&["MKSTREAM"], 1)))
+            let plan = plan.args(draw.some_of(&["MKSTREAM"], 1));
+            entries_read(draw, plan)
         }
         6..=7 => {
             let plan = plan.arg("SETID").arg(key(draw)).arg(name(draw)).arg(id);

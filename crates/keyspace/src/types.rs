@@ -79,6 +79,18 @@ pub struct Space<'a> {
     pub(crate) now: u64,
 }
 
+impl Space<'_> {
+    /// The sizes up to which collections stay packed.
+    pub fn limits(&self) -> &Limits {
+        self.limits
+    }
+
+    /// Frees a collection that never got into the keyspace.
+    pub fn discard(&mut self, collection: impl Collection) {
+        collection.free(&mut Bin::Now(self.slab));
+    }
+}
+
 /// What the bytes of a packed collection mean.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Packing {
@@ -196,6 +208,14 @@ impl Object {
             Object::Hash(c) => Value::Hash(c.view()),
             Object::SortedSet(c) => Value::SortedSet(c.view()),
             Object::Stream(c) => Value::Stream(c),
+        }
+    }
+
+    /// Asks the processor for what the object points to.
+    #[inline]
+    pub(crate) fn prefetch(&self) {
+        if let Object::Hash(hash) = self {
+            hash.prefetch();
         }
     }
 

@@ -13,9 +13,16 @@ const DATABASES: usize = 16;
 /// Milliseconds by which deadlines may differ: the servers set them one after the other.
 const DEADLINE_TOLERANCE: u64 = 2000;
 
-/// How values are read, by type: a command that others refuse, its words behind the key, and how its replies are compared.
-const READERS: [(&str, &[&str], Rule); 3] =
-    [("GET", &[], Rule::Exact), ("HGETALL", &[], Rule::Pairs), ("LRANGE", &["0", "-1"], Rule::Exact)];
+/// How values are read, by type: a command that others refuse, its words behind the key, and how its replies are
+/// compared.
+const READERS: [(&str, &[&str], Rule); 6] = [
+    ("GET", &[], Rule::Exact),
+    ("HGETALL", &[], Rule::Pairs),
+    ("SMEMBERS", &[], Rule::Sorted),
+    ("LRANGE", &["0", "-1"], Rule::Exact),
+    ("ZRANGE", &["0", "-1", "WITHSCORES"], Rule::Exact),
+    ("XRANGE", &["-", "+"], Rule::Exact),
+];
 
 /// A key: its database and name.
 type Name = (usize, Vec<u8>);

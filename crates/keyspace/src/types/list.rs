@@ -35,7 +35,39 @@ enum FormRef<'a> {
     Large(&'a Quicklist),
 }
 
+/// A run of a list's elements.
+#[derive(Clone, Copy, Debug)]
+pub enum ListPart<'a> {
+    /// The bytes of a listpack with one element at least.
+    Pack(&'a [u8]),
+    /// A single large element.
+    Plain(&'a [u8]),
+}
+
 impl List {
+    /// Adds the elements of a listpack at the tail. The first one becomes the list if it is small enough for that, any other
+    /// one a node.
+    pub fn push_pack(&mut self, space: &Space<'_>, bytes: Vec<u8>) {
+        let limit = NodeLimit::new(space.limits.list_max_listpack_size);
+        let added = Pack::from_bytes(bytes);
+        match &mut self.0 {
+            Form::Packed(pack) if pack.count() == 0 => {
+                self.0 = if limit.is_exceeded(added.size(), added.count()) {
+                    Form::Large(Quicklist::of_pack(added, limit))
+                } else {
+                    Form::Packed(added)
+                };
+            }
+            Form::Packed(pack) => {
+                let first = std::mem::replace(pack, Pack::with_room(0, End::Tail));
+                let mut list = Quicklist::of_pack(first, limit);
+                list.push_pack(added);
+                self.0 = Form::Large(list);
+            }
+            Form::Large(list) => list.push_pack(added),
+        }
+    }
+
     /// The same by reference.
     pub fn view(&self) -> ListRef<'_> {
         ListRef(match &self.0 {
@@ -247,6 +279,27 @@ impl<'a> ListRef<'a> {
     /// Whether there are no elements.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// How many parts [`ListRef::parts`] visits.
+    pub fn part_count(&self) -> usize {
+        match self.0 {
+            FormRef::Packed(_) => 1,
+            FormRef::Large(list) => list.nodes().len(),
+        }
+    }
+
+    /// Visits the list part by part.
+    pub fn parts(&self, mut visit: impl FnMut(ListPart<'a>)) {
+        match self.0 {
+            FormRef::Packed(pack) => visit(ListPart::Pack(pack.bytes())),
+            FormRef::Large(list) => list.nodes().iter().for_each(|node| {
+                visit(match node {
+                    Node::Pack(pack) => ListPart::Pack(pack.bytes()),
+                    Node::Plain(bytes) => ListPart::Plain(bytes),
+                });
+            }),
+        }
     }
 
     /// How it is stored.

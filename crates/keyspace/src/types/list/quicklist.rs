@@ -109,6 +109,12 @@ impl Quicklist {
         list
     }
 
+    /// Adds a node at the tail, which is not empty.
+    pub(super) fn push_pack(&mut self, pack: Pack) {
+        self.len += pack.count();
+        self.nodes.push_back(Node::Pack(pack));
+    }
+
     /// How many elements there are.
     #[inline]
     pub(super) fn len(&self) -> usize {

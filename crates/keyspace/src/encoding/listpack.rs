@@ -484,6 +484,12 @@ impl<'a> ListpackRef<'a> {
         Iter { pack: *self, front: HEADER, back: self.end() }
     }
 
+    /// The elements from a place on.
+    #[inline]
+    pub fn iter_from(&self, pos: Pos) -> Iter<'a> {
+        Iter { pack: *self, front: pos, back: self.end() }
+    }
+
     /// The first element equal to `needle`, among the one at `from` and every `skip + 1`-th after it: skip 0
     /// compares all, 1 looks at the fields of field-value pairs only.
     #[inline]
@@ -610,9 +616,16 @@ impl<'a> Iterator for Iter<'a> {
         if self.front == self.back {
             return None;
         }
-        let element = self.pack.get(self.front);
-        self.front = skip(self.pack.bytes, self.front);
-        Some(element)
+        let (pos, bytes) = (self.front, self.pack.bytes);
+        let b = bytes[pos];
+        if b & 0xC0 == STR6 {
+            // Most strings: their length is decoded once for both purposes.
+            let end = pos + 1 + (b & 0x3f) as usize;
+            self.front = end + 1;
+            return Some(Element::Bytes(&bytes[pos + 1..end]));
+        }
+        self.front = skip(bytes, pos);
+        Some(self.pack.get(pos))
     }
 }
 

@@ -48,7 +48,7 @@ fn take(cx: &mut Ctx<'_>, fields: Range<usize>, also: impl FnOnce(&mut Hash)) ->
             removed += usize::from(hash.remove(space, field));
         }
     })?;
-    commit(guard, "hdel", removed);
+    commit(guard, Event::hash("hdel"), removed);
     Ok(())
 }
 
@@ -122,7 +122,8 @@ fn get_and_set_deadlines(cx: &mut Ctx<'_>, fields: Range<usize>, deadline: Optio
         }
         changed
     })?;
-    commit(guard, if deadline.is_some() { "hexpire" } else { "hpersist" }, changed);
+    let event = if deadline.is_some() { Event::hash("hexpire") } else { Event::hash("hpersist") };
+    commit(guard, event, changed);
     Ok(())
 }
 

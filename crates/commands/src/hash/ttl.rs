@@ -1,6 +1,6 @@
 //! Deadlines of fields: HEXPIRE and its variants, HTTL and its variants, HPERSIST.
 
-use carnelian_keyspace::{Field, Hash, Space};
+use carnelian_keyspace::{Event, Field, Hash, Space};
 
 use super::options::{self, NOT_POSITIVE, Unit};
 use super::{BASE, check_type, commit, hash};
@@ -85,7 +85,8 @@ fn set_deadlines(cx: &mut Ctx<'_>, base: u64, unit: Unit, command: &'static str)
             out.integer(outcome as i64);
         }
     })?;
-    commit(guard, if removed > 0 { "hdel" } else { "hexpire" }, set + removed);
+    let event = if removed > 0 { Event::hash("hdel") } else { Event::hash("hexpire") };
+    commit(guard, event, set + removed);
     Ok(())
 }
 
@@ -312,6 +313,6 @@ fn hpersist(cx: &mut Ctx<'_>) -> Result<(), Error> {
             });
         }
     })?;
-    commit(guard, "hpersist", changed.into());
+    commit(guard, Event::hash("hpersist"), changed.into());
     Ok(())
 }

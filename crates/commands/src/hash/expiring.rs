@@ -5,6 +5,7 @@ use std::ops::Range;
 use carnelian_keyspace::{Event, Hash, Ttl};
 
 use super::options::{self, NOT_POSITIVE};
+use super::ttl::{EXPIRE_EVENT, PERSIST_EVENT};
 use super::{BASE, check_type, commit, drop_due, hash, reply};
 use crate::args::{Rest, is};
 use crate::context::Ctx;
@@ -122,7 +123,7 @@ fn get_and_set_deadlines(cx: &mut Ctx<'_>, fields: Range<usize>, deadline: Optio
         }
         changed
     })?;
-    let event = if deadline.is_some() { Event::hash("hexpire") } else { Event::hash("hpersist") };
+    let event = if deadline.is_some() { EXPIRE_EVENT } else { PERSIST_EVENT };
     commit(guard, event, changed);
     Ok(())
 }
@@ -285,7 +286,7 @@ fn set_pairs(cx: &mut Ctx<'_>, options: &SetOptions) -> Result<(), Error> {
     })?;
     let second = match options.ttl {
         Ttl::At(_) if is_past => Some(Event::hash("hdel")),
-        Ttl::At(_) => Some(Event::hash("hexpire")),
+        Ttl::At(_) => Some(EXPIRE_EVENT),
         Ttl::Clear | Ttl::Keep => None,
     };
     let end = (!guard.exists()).then_some(Event::generic("del"));

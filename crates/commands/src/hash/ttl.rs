@@ -9,6 +9,11 @@ use crate::context::Ctx;
 use crate::error::Error;
 use crate::row::{Flags, KeyFlags, KeySpec, Row};
 
+/// Deadlines of fields were set.
+pub(super) const EXPIRE_EVENT: Event = Event::hash("hexpire");
+/// Deadlines of fields were removed.
+pub(super) const PERSIST_EVENT: Event = Event::hash("hpersist");
+
 /// What is replied for a field that does not exist.
 const NO_FIELD: i64 = -2;
 /// What is replied for a field without a deadline where one is needed.
@@ -85,7 +90,7 @@ fn set_deadlines(cx: &mut Ctx<'_>, base: u64, unit: Unit, command: &'static str)
             out.integer(outcome as i64);
         }
     })?;
-    let event = if removed > 0 { Event::hash("hdel") } else { Event::hash("hexpire") };
+    let event = if removed > 0 { Event::hash("hdel") } else { EXPIRE_EVENT };
     commit(guard, event, set + removed);
     Ok(())
 }
@@ -313,6 +318,6 @@ fn hpersist(cx: &mut Ctx<'_>) -> Result<(), Error> {
             });
         }
     })?;
-    commit(guard, Event::hash("hpersist"), changed.into());
+    commit(guard, PERSIST_EVENT, changed.into());
     Ok(())
 }

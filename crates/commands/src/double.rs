@@ -1,6 +1,5 @@
-//! Reading doubles as the peers do: scores and weights strictly, bounds of ranges as C's `strtod` does.
-//!
-//! Knows nothing of commands. Printing is [`carnelian_resp::number::format_double`].
+//! Reading doubles as the peers do, scores and weights in one way and bounds of ranges in another; and printing them
+//! where [`carnelian_resp::number::format_double`] is not how it is done. Knows nothing of commands.
 
 use crate::float::LongDouble;
 
@@ -19,15 +18,34 @@ pub(crate) fn parse(text: &[u8]) -> Option<f64> {
     (in_range || !finite_text).then_some(value)
 }
 
-/// Reads a bound as C's `strtod` does: blanks in front are skipped, a NUL ends the text, nothing at all is 0, and
-/// numbers out of range become infinite or 0. `nan` is refused.
+/// Reads a bound of a range: decimal numbers and infinities. A NUL ends the text, nothing at all is 0, and numbers out
+/// of range become infinite or 0. `nan` is refused.
 pub(crate) fn parse_bound(text: &[u8]) -> Option<f64> {
     let text = text.split(|&byte| byte == 0).next().unwrap_or(text);
-    if text.is_empty() {
-        return Some(0.0);
+    if text.is_empty() { Some(0.0) } else { decimal(text) }
+}
+
+/// The text of a number with 17 digits, as C's `%.17g` prints it.
+pub(crate) fn format_17_digits(value: f64) -> String {
+    /// What is printed of a number that is not written out is one digit and this many decimals.
+    const DECIMALS: usize = 16;
+    if value.is_nan() {
+        return "nan".to_owned();
     }
-    let blanks = text.iter().take_while(|byte| matches!(byte, b' ' | b'\t'..=b'\r')).count();
-    read(&text[blanks..])
+    if !value.is_finite() {
+        return if value > 0.0 { "inf" } else { "-inf" }.to_owned();
+    }
+    let text = format!("{value:.DECIMALS$e}");
+    let (digits, exponent) = text.split_once('e').expect("numbers are printed with an exponent");
+    let exponent: i32 = exponent.parse().expect("the exponent is a small integer");
+    let strip = |text: &str| text.trim_end_matches('0').trim_end_matches('.').to_owned();
+    if !(-4..=DECIMALS as i32).contains(&exponent) {
+        let sign = if exponent < 0 { '-' } else { '+' };
+        return format!("{}e{sign}{:02}", strip(digits), exponent.unsigned_abs());
+    }
+    let decimals = (DECIMALS as i32 - exponent) as usize;
+    let text = format!("{value:.decimals$}");
+    if decimals == 0 { text } else { strip(&text) }
 }
 
 /// A few digits.
@@ -50,6 +68,10 @@ fn read(text: &[u8]) -> Option<f64> {
         // Hexadecimal numbers with more than 64 bits are rounded twice.
         return LongDouble::parse(text).map(LongDouble::to_f64);
     }
+    decimal(text)
+}
+
+fn decimal(text: &[u8]) -> Option<f64> {
     let value: f64 = std::str::from_utf8(text).ok()?.parse().ok()?;
     (!value.is_nan()).then_some(value)
 }
@@ -97,23 +119,44 @@ mod tests {
     }
 
     #[test]
-    fn bounds_are_read_as_c_reads_them() {
+    fn bounds_are_read_as_redis_reads_them() {
         let read = [
             ("", 0.0),
-            (" 1", 1.0),
-            ("\t-2.5", -2.5),
+            ("-2.5", -2.5),
             ("1\0junk", 1.0),
             ("\0", 0.0),
             ("1e400", f64::INFINITY),
             ("1e-400", 0.0),
-            ("0x1p4", 16.0),
             ("+inf", f64::INFINITY),
         ];
         for (text, value) in read {
             assert_eq!(parse_bound(text.as_bytes()), Some(value), "{text}");
         }
-        for text in [" ", "1 ", "nan", "1x", "--1", "((1"] {
+        for text in [" ", " 1", "1 ", "nan", "1x", "--1", "((1", "0x1p4"] {
             assert_eq!(parse_bound(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn seventeen_digits_are_those_of_c() {
+        let printed = [
+            (0.1, "0.10000000000000001"),
+            (-0.0, "-0"),
+            (0.0, "0"),
+            (1e300, "1.0000000000000001e+300"),
+            (1e17, "1e+17"),
+            (1e16, "10000000000000000"),
+            (123_456_789_012_345_680.0, "1.2345678901234568e+17"),
+            (12_345_678_901_234_568.0, "12345678901234568"),
+            (1e-5, "1.0000000000000001e-05"),
+            (0.0001, "0.0001"),
+            (0.000_123_456_789_012_345_67, "0.00012345678901234567"),
+            (5e-324, "4.9406564584124654e-324"),
+            (-100.5, "-100.5"),
+            (f64::NEG_INFINITY, "-inf"),
+        ];
+        for (value, text) in printed {
+            assert_eq!(format_17_digits(value), text);
         }
     }
 }

@@ -51,8 +51,10 @@ fn digit(byte: u8) -> Option<u64> {
 /// Longest text of a double: sign, 17 digits, point and `e-308`; or `-0.000000` and 17 digits; or 21 digits.
 const DOUBLE_TEXT: usize = 32;
 
-/// Most zeros between the last digit and the point, or most digits behind it, for a number to be written out.
-const MOST_ZEROS: i32 = 6;
+/// Most digits behind the point for a number to be written out.
+const MOST_DECIMALS: i32 = 6;
+/// Most zeros between the last digit and the point for a number to be written out.
+const MOST_ZEROS: i32 = 7;
 
 /// The text of a double, on the stack. Dereferences to its bytes.
 #[derive(Clone, Copy)]
@@ -92,7 +94,7 @@ impl fmt::Display for DoubleText {
 
 /// The text of a double in replies: few digits that read back as the same value, in Redis's form.
 ///
-/// Whole numbers up to 2^62 are written out, and longer ones as long as at most six zeros follow the digits.
+/// Whole numbers up to 2^62 are written out, and longer ones as long as at most seven zeros follow the digits.
 /// A fraction is written out if its last digit is at most six places behind the point, or its leading digit
 /// within four places of it. All others are `d.ddde+N` or `d.ddde-N`. Infinities are `inf` and `-inf`, and
 /// anything else is `nan`.
@@ -102,6 +104,8 @@ impl fmt::Display for DoubleText {
 /// assert_eq!(format_double(3.0).to_string(), "3");
 /// assert_eq!(format_double(0.00001).to_string(), "0.00001");
 /// assert_eq!(format_double(1e21).to_string(), "1e+21");
+/// assert_eq!(format_double(1234567890123e7).to_string(), "12345678901230000000");
+/// assert_eq!(format_double(123456789012e8).to_string(), "1.23456789012e+19");
 /// ```
 pub fn format_double(value: f64) -> DoubleText {
     const WHOLE: f64 = (1u64 << 62) as f64;
@@ -145,7 +149,7 @@ fn arrange(number: &Digits, text: &mut DoubleText) {
     if (0..=MOST_ZEROS).contains(&exponent) {
         text.push(digits);
         text.zeros(exponent as usize);
-    } else if exponent < 0 && (exponent >= -MOST_ZEROS || leading.abs() < 4) {
+    } else if exponent < 0 && (exponent >= -MOST_DECIMALS || leading.abs() < 4) {
         // The digits in front of the point, if any; zeros behind it; the other digits.
         let (whole, fraction) = digits.split_at((leading + 1).max(0) as usize);
         text.push(if whole.is_empty() { b"0" } else { whole });

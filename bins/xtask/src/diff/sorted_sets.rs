@@ -8,7 +8,8 @@ use super::plan::Plan;
 pub(crate) fn plan(draw: &mut Draw) -> Plan {
     match draw.rng.below(100) {
         0..=17 => add(draw),
-        18..=20 => Plan::of("ZINCRBY").arg(key(draw)).arg(score(draw)).arg(member(draw)),
+        18 | 19 => add_lex(draw),
+        20 => Plan::of("ZINCRBY").arg(key(draw)).arg(score(draw)).arg(member(draw)),
         21..=24 => Plan::of("ZREM").arg(key(draw)).args(members(draw, 4)),
         25..=30 => look_up(draw),
         31..=35 => rank(draw),
@@ -36,6 +37,15 @@ fn key(draw: &mut Draw) -> Vec<u8> {
     }
 }
 
+/// A key whose members all have the same score: others have no order of members.
+fn lex_key(draw: &mut Draw) -> Vec<u8> {
+    format!("lex{}", draw.rng.below(3)).into_bytes()
+}
+
+fn key_for(draw: &mut Draw, by: &str) -> Vec<u8> {
+    if by == "BYLEX" { lex_key(draw) } else { key(draw) }
+}
+
 fn keys(draw: &mut Draw, most: i64) -> Vec<Vec<u8>> {
     (0..draw.rng.range(1, most)).map(|_| key(draw)).collect()
 }
@@ -44,7 +54,7 @@ fn member(draw: &mut Draw) -> Vec<u8> {
     match draw.rng.below(40) {
         0..=19 => format!("m{}", draw.rng.below(180)).into_bytes(),
         20..=30 => draw.rng.range(-20, 60).to_string().into_bytes(),
-        31 => vec![b'x'; draw.rng.pick(&[63, 64, 65])],
+        31 => vec![b'x'; 63 + draw.rng.below(3)],
         32 => draw.value(),
         33 => Vec::new(),
         _ => [b'a' + draw.rng.below(6) as u8].repeat(1 + draw.rng.below(3)),
@@ -83,6 +93,13 @@ fn add(draw: &mut Draw) -> Plan {
         plan = plan.arg(score).arg(member(draw));
     }
     plan
+}
+
+fn add_lex(draw: &mut Draw) -> Plan {
+    let most = if draw.rng.chance(10) { 100 } else { 12 };
+    let pairs = members(draw, most).into_iter().flat_map(|member| [b"0".to_vec(), member]);
+    let pairs: Vec<Vec<u8>> = pairs.collect();
+    Plan::of("ZADD").arg(lex_key(draw)).args(pairs).undamaged()
 }
 
 fn look_up(draw: &mut Draw) -> Plan {
@@ -138,24 +155,25 @@ fn bounds(draw: &mut Draw, by: &str) -> [Vec<u8>; 2] {
 }
 
 fn range(draw: &mut Draw) -> Plan {
-    let (name, by) = draw.rng.pick(&[
-        ("ZRANGE", ""),
-        ("ZRANGE", ""),
-        ("ZRANGE", "BYSCORE"),
-        ("ZRANGE", "BYLEX"),
-        ("ZREVRANGE", ""),
-        ("ZRANGEBYSCORE", "BYSCORE"),
-        ("ZREVRANGEBYSCORE", "BYSCORE"),
-        ("ZRANGEBYLEX", "BYLEX"),
-        ("ZREVRANGEBYLEX", "BYLEX"),
-        ("ZRANGESTORE", ""),
-        ("ZRANGESTORE", "BYSCORE"),
-        ("ZRANGESTORE", "BYLEX"),
+    let &(name, by) = draw.rng.pick(&[
+        &("ZRANGE", ""),
+        &("ZRANGE", ""),
+        &("ZRANGE", "BYSCORE"),
+        &("ZRANGE", "BYLEX"),
+        &("ZREVRANGE", ""),
+        &("ZRANGEBYSCORE", "BYSCORE"),
+        &("ZREVRANGEBYSCORE", "BYSCORE"),
+        &("ZRANGEBYLEX", "BYLEX"),
+        &("ZREVRANGEBYLEX", "BYLEX"),
+        &("ZRANGESTORE", ""),
+        &("ZRANGESTORE", "BYSCORE"),
+        &("ZRANGESTORE", "BYLEX"),
     ]);
-    let mut plan = Plan::of(name).arg(key(draw));
+    let mut plan = Plan::of(name);
     if name == "ZRANGESTORE" {
         plan = plan.arg(key(draw));
     }
+    plan = plan.arg(key_for(draw, by));
     plan = plan.args(bounds(draw, by));
     let mut words = Vec::new();
     if !by.is_empty() && (name == "ZRANGE" || name == "ZRANGESTORE") {
@@ -172,17 +190,17 @@ fn range(draw: &mut Draw) -> Plan {
 }
 
 fn count(draw: &mut Draw) -> Plan {
-    let (name, by) = draw.rng.pick(&[("ZCOUNT", "BYSCORE"), ("ZLEXCOUNT", "BYLEX")]);
-    Plan::of(name).arg(key(draw)).args(bounds(draw, by))
+    let &(name, by) = draw.rng.pick(&[&("ZCOUNT", "BYSCORE"), &("ZLEXCOUNT", "BYLEX")]);
+    Plan::of(name).arg(key_for(draw, by)).args(bounds(draw, by))
 }
 
 fn remove_range(draw: &mut Draw) -> Plan {
-    let (name, by) = draw.rng.pick(&[
-        ("ZREMRANGEBYRANK", ""),
-        ("ZREMRANGEBYSCORE", "BYSCORE"),
-        ("ZREMRANGEBYLEX", "BYLEX"),
+    let &(name, by) = draw.rng.pick(&[
+        &("ZREMRANGEBYRANK", ""),
+        &("ZREMRANGEBYSCORE", "BYSCORE"),
+        &("ZREMRANGEBYLEX", "BYLEX"),
     ]);
-    Plan::of(name).arg(key(draw)).args(bounds(draw, by))
+    Plan::of(name).arg(key_for(draw, by)).args(bounds(draw, by))
 }
 
 fn pop(draw: &mut Draw) -> Plan {

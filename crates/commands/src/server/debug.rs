@@ -83,6 +83,13 @@ static TOOLS: &[Tool] = &[
         run: protocol,
     },
     Tool {
+        name: "QUICKLIST-PACKED-THRESHOLD",
+        words: (1, 1),
+        syntax: "<size>",
+        summary: "Sets from which size on elements of large lists stand alone; 0 for what exceeds a node.",
+        run: quicklist_packed_threshold,
+    },
+    Tool {
         name: "SET-ACTIVE-EXPIRE",
         words: (1, 1),
         syntax: "<0|1>",
@@ -152,6 +159,17 @@ fn is_on(arg: &[u8]) -> bool {
 
 fn pause_cron(cx: &mut Ctx<'_>) -> Result<(), Error> {
     cx.links.pause_upkeep(is_on(cx.arg(2)));
+    cx.out.ok();
+    Ok(())
+}
+
+fn quicklist_packed_threshold(cx: &mut Ctx<'_>) -> Result<(), Error> {
+    /// A little less than what a listpack could hold.
+    const MAX: u64 = (1 << 32) - (1 << 20);
+    let bytes = carnelian_config::parse_memory(cx.arg(2)).filter(|bytes| *bytes <= MAX);
+    let bytes =
+        bytes.ok_or(Error::Text("ERR argument must be a memory value bigger than 1 and smaller than 4gb"))?;
+    cx.state.settings.set_list_plain_threshold(bytes as usize, cx.keyspace);
     cx.out.ok();
     Ok(())
 }

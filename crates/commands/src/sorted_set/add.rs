@@ -127,12 +127,9 @@ fn add(cx: &mut Ctx<'_>, first: usize, scores: &[f64], options: &Options) -> Res
     let mut guard = cx.keyspace.write(cx.db, key);
     let tally = guard.edit::<SortedSet, _>(|set, space| {
         let mut tally = Tally::default();
-        if scores.len() > 1 {
-            let lengths = (0..scores.len()).map(|i| argv.arg(first + 2 * i).len());
-            // Without new members it stays as it is.
-            if !(how.only_existing && set.is_empty()) {
-                set.prepare(scores.len(), lengths.max().unwrap_or(0), space);
-            }
+        // An absent key to which nothing can be added stays absent.
+        if scores.len() > 1 && !(how.only_existing && set.is_empty()) {
+            set.prepare(scores.len(), space);
         }
         for (i, score) in scores.iter().enumerate() {
             match set.update(argv.arg(first + 2 * i), *score, how, space) {

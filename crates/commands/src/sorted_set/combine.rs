@@ -261,14 +261,15 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// The weighted score of a member.
+    /// The weighted score of a member: not a number for an infinity without weight, which makes a sum 0 and leaves
+    /// a minimum or maximum as it is.
     fn score(&self, member: Element<'_>) -> Option<f64> {
         let score = match self.members {
             Members::None => None,
             Members::SortedSet(set) => member.with_bytes(|member| set.score(member)),
             Members::Set(set) => set.contains_element(member).then_some(1.0),
         };
-        score.map(|score| self.weighted(score))
+        score.map(|score| self.weight * score)
     }
 
     fn weighted(&self, score: f64) -> f64 {

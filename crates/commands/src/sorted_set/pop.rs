@@ -206,8 +206,8 @@ pub(super) const BZMPOP: Row = Row {
 };
 
 fn bzmpop(cx: &mut Ctx<'_>) -> Result<(), Error> {
-    let until_us = cx.deadline_seconds(cx.arg(1))?;
     let many = Many::parse(cx, 2)?;
+    let until_us = cx.deadline_seconds(cx.arg(1))?;
     if !many.take(cx)? {
         wait(cx, many.keys, until_us);
     }

@@ -1,11 +1,12 @@
 //! Ranges by rank, by score and by member: ZRANGE, the commands that it replaces, ZRANGESTORE.
 
+use std::cell::RefCell;
 use std::ops::ControlFlow;
 
 use carnelian_keyspace::encoding::listpack::Element;
-use carnelian_keyspace::{Bounds, LexRange, ScoreRange, SortedSet, SortedSetRef};
+use carnelian_keyspace::{Bounds, Collection, LexRange, ScoreRange, ScoreUpdate, SortedSet, SortedSetRef};
 
-use super::{BASE, READ_KEY, Scored, Show, lex_range, rank_range, score_range, sorted_set, store};
+use super::{BASE, READ_KEY, Show, lex_range, rank_range, score_range, sorted_set, store};
 use crate::args::{Rest, int, is};
 use crate::context::Ctx;
 use crate::error::Error;
@@ -143,13 +144,24 @@ pub(super) const ZRANGESTORE: Row = Row {
 fn zrangestore(cx: &mut Ctx<'_>) -> Result<(), Error> {
     let query = Words { by: None, back: None, store: true }.parse(cx, 3)?;
     let (target, source) = (cx.key(1), cx.key(2));
-    let (items, mut space) = cx.keyspace.read_all(cx.db, [source].into_iter());
+    let (items, space) = cx.keyspace.read_all(cx.db, [source].into_iter());
     let result = match items[0] {
         Some(item) => {
             let set = sorted_set(&item)?;
-            let mut elements: Vec<Scored<'_>> = Vec::new();
-            query.visit(set, |_| {}, |member, score| elements.push((member.to_bytes(), score)));
-            (!elements.is_empty()).then(|| SortedSet::build(&mut elements, &mut space))
+            let result = RefCell::new((SortedSet::empty(&space), space));
+            // One after the other, as Redis does: a -0 that is packed for a moment becomes 0.
+            query.visit(
+                set,
+                |len| {
+                    let (result, space) = &mut *result.borrow_mut();
+                    result.prepare(len, space);
+                },
+                |member, score| {
+                    let (result, space) = &mut *result.borrow_mut();
+                    member.with_bytes(|member| result.update(member, score, ScoreUpdate::default(), space));
+                },
+            );
+            Some(result.into_inner().0).filter(|result| !result.is_empty())
         }
         None => None,
     };
@@ -281,7 +293,7 @@ fn reply(cx: &mut Ctx<'_>, query: &Query<'_>) -> Result<(), Error> {
     let set = sorted_set(&item)?;
     let show = Show::new(query.scores, cx.out);
     if let Range::Rank(..) = query.range {
-        let out = std::cell::RefCell::new(&mut *cx.out);
+        let out = RefCell::new(&mut *cx.out);
         query.visit(
             set,
             |len| out.borrow_mut().array(show.len(len)),

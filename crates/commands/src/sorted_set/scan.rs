@@ -1,10 +1,12 @@
 //! ZSCAN.
 
+use carnelian_keyspace::Encoding;
 use carnelian_resp::{ReplyBuf, number};
 
 use super::{BASE, READ_KEY, put_member, sorted_set};
 use crate::args::{Rest, is};
 use crate::context::Ctx;
+use crate::double;
 use crate::error::Error;
 use crate::generic::parse_cursor;
 use crate::glob::{self, Case};
@@ -57,6 +59,15 @@ impl<'a> Scan<'a> {
     }
 }
 
+/// A score, as the peers print it: with 17 digits if the sorted set is large.
+fn put_score(out: &mut ReplyBuf, score: f64, large: bool) {
+    if large {
+        out.bulk(double::format_17_digits(score).as_bytes());
+    } else {
+        out.bulk(&number::format_double(score));
+    }
+}
+
 fn zscan(cx: &mut Ctx<'_>) -> Result<(), Error> {
     /// Steps per member asked for: bounds the time spent in a table that is nearly empty.
     const MAX_STEPS: u64 = 10;
@@ -71,6 +82,7 @@ fn zscan(cx: &mut Ctx<'_>) -> Result<(), Error> {
     };
     let set = sorted_set(&item)?;
     let scan = Scan::parse(Rest::new(cx.argv, 3))?;
+    let large = set.encoding() == Encoding::Skiplist;
     // The cursor comes first in the reply and is known last, so the members wait in an output of their own.
     let (mut members, mut found, mut seen, mut steps) = (ReplyBuf::new(), 0, 0, 0);
     loop {
@@ -82,7 +94,7 @@ fn zscan(cx: &mut Ctx<'_>) -> Result<(), Error> {
             put_member(&mut members, member);
             found += 1;
             if scan.scores {
-                members.bulk(&number::format_double(score));
+                put_score(&mut members, score, large);
                 found += 1;
             }
         });

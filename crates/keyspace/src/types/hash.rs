@@ -126,6 +126,16 @@ impl Hash {
         }
     }
 
+    /// From the bytes of a listpack that is one of a hash: without field twice, and timed ones in order. It becomes large
+    /// if there are more fields than the limit says.
+    pub fn load(packing: Packing, bytes: Vec<u8>, space: &mut Space<'_>) -> Hash {
+        let mut hash = Hash::from_packed(packing, bytes);
+        if hash.view().len() > space.limits.hash_max_listpack_entries {
+            hash.enlarge(space);
+        }
+        hash
+    }
+
     /// Chooses the form before `pairs` fields are set, of which some may be there already, whose names and values
     /// have `bytes` bytes together.
     pub fn make_room(&mut self, space: &mut Space<'_>, pairs: usize, bytes: usize) {
@@ -214,6 +224,15 @@ impl<'a> HashRef<'a> {
     #[inline]
     pub(crate) fn from_packed(packing: Packing, bytes: &'a [u8]) -> Self {
         HashRef(FormRef::Packed(PackedRef::new(ListpackRef::new(bytes), packing == Packing::HashTtl)))
+    }
+
+    /// The bytes, while it is packed.
+    pub fn packed(&self) -> Option<(Packing, &'a [u8])> {
+        match self.0 {
+            FormRef::Packed(packed) if packed.is_timed() => Some((Packing::HashTtl, packed.bytes())),
+            FormRef::Packed(packed) => Some((Packing::Hash, packed.bytes())),
+            FormRef::Large(_) => None,
+        }
     }
 
     /// How it is stored.

@@ -907,9 +907,12 @@ impl Listpack {
     fn gap(&mut self, pos: usize, old: usize, new: usize) {
         let len = self.bytes.len();
         if new > old {
-            // Large ones grow by an eighth, not by all of their size.
-            if len > 1024 && self.bytes.capacity() - len < new - old {
-                self.bytes.reserve_exact(new - old + len / 8);
+            // Large ones grow by about an eighth, to where the general allocator would round up anyway, instead of
+            // to twice their size.
+            let wanted = len + new - old;
+            if wanted > 1024 && self.bytes.capacity() < wanted {
+                let step = 1 << (wanted.ilog2() - 2);
+                self.bytes.reserve_exact(wanted.next_multiple_of(step) - len);
             }
             self.bytes.resize(len + new - old, END);
             // At the tail, the closing byte is already there.

@@ -47,8 +47,7 @@ fn geoadd(cx: &mut Ctx<'_>) -> Result<(), Error> {
     let (mut added, mut changed) = (0, 0);
     entry.edit::<SortedSet, _>(|set, space| {
         if is_new {
-            let longest = places.iter().map(|(_, member)| member.len()).max().unwrap_or(0);
-            set.prepare(places.len(), longest, space);
+            set.prepare(places.len(), space);
         }
         for (score, member) in &places {
             match set.update(member, *score, how, space) {

@@ -38,6 +38,7 @@ groups! {
     hashes
     server
     sets
+    sorted_sets
     sort
     strings
     transactions

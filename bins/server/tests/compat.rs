@@ -33,9 +33,13 @@ macro_rules! groups {
 }
 
 groups! {
+    bitmaps
     connection
     generic
+    geo
     hashes
+    hyperloglogs
+    lists
     server
     sets
     sorted_sets

@@ -312,11 +312,6 @@ impl Ctx<'_> {
         }
     }
 
-    /// Whether this is another try of a command that had to wait.
-    pub(crate) fn is_retry(&self) -> bool {
-        self.state.blocking.is_retry()
-    }
-
     /// The end of a wait of so many seconds, a number with decimals; `None` for zero: no end.
     pub(crate) fn deadline_seconds(&self, arg: &[u8]) -> Result<Option<u64>, Error> {
         let seconds =

@@ -48,11 +48,6 @@ impl Effects {
         std::mem::replace(&mut self.bytes, buffer)
     }
 
-    /// The reader of the stream begins anew and knows of no database.
-    pub(crate) fn forget_database(&mut self) {
-        self.db = None;
-    }
-
     /// A command is done, which has `changed` the dataset or not: appends its effects.
     #[cold]
     pub(crate) fn finish(&mut self, keyspace: &mut Keyspace, changed: bool, db: usize, argv: Argv<'_>) {

@@ -553,6 +553,27 @@ impl Engine {
                 self.keyspace.prefetch_entry(db, key);
             }
         }
+        self.prefetch_objects(db, window);
+    }
+
+    /// Fetches what collections keep outside of their entries: two more steps, each of which needs what the one before
+    /// has fetched.
+    fn prefetch_objects(&self, db: usize, window: &[Prepared<'_>]) {
+        let mut objects = 0u32;
+        for (i, prepared) in window.iter().enumerate() {
+            if let (Some(key), Found::Command(id)) = (prepared.key, prepared.found)
+                && self.state.table.command(id).row.group.is_collection()
+                && self.keyspace.prefetch_object(db, key)
+            {
+                objects |= 1 << i;
+            }
+        }
+        while objects != 0 {
+            if let Some(key) = window[objects.trailing_zeros() as usize].key {
+                self.keyspace.prefetch_members(db, key);
+            }
+            objects &= objects - 1;
+        }
     }
 
     /// Executes one command.

@@ -1,6 +1,7 @@
 //! Keys of any type: the rows of the group, and what its commands share. The commands look at what a key holds no
 //! further than its type and its deadline.
 
+mod dump;
 mod expire;
 mod key;
 mod object;
@@ -19,6 +20,7 @@ pub(crate) use scan::parse_cursor;
 pub(crate) static ROWS: &[Row] = &[
     rename::COPY,
     key::DEL,
+    dump::DUMP,
     key::EXISTS,
     expire::EXPIRE,
     expire::EXPIREAT,
@@ -34,6 +36,7 @@ pub(crate) static ROWS: &[Row] = &[
     scan::RANDOMKEY,
     rename::RENAME,
     rename::RENAMENX,
+    dump::RESTORE,
     scan::SCAN,
     sort::SORT,
     sort::SORT_RO,

@@ -74,8 +74,9 @@ fn pfadd(cx: &mut Ctx<'_>) -> Result<(), Error> {
     let sights = cx.argv.iter().skip(2).map(Sight::of);
     let (changes, outcome) = add_all(&mut entry, sights, sparse_max);
     let changes = changes + u64::from(is_new);
-    if changes > 0 {
-        entry.commit_many(&[Event::string("pfadd")], changes);
+    match changes {
+        0 => entry.unchanged(),
+        changes => entry.commit_many(&[Event::string("pfadd")], changes),
     }
     outcome.map_err(damaged)?;
     cx.out.integer((changes > 0).into());

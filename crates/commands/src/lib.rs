@@ -39,6 +39,7 @@ mod set;
 mod settings;
 mod sorted_set;
 mod stats;
+mod stream;
 mod string;
 mod syntax;
 mod table;

@@ -131,6 +131,12 @@ pub enum Group {
 }
 
 impl Group {
+    /// Whether its commands work on keys that may hold many elements.
+    #[inline]
+    pub(crate) fn is_collection(self) -> bool {
+        matches!(self, Group::List | Group::Set | Group::SortedSet | Group::Hash | Group::Geo | Group::Stream)
+    }
+
     /// The name in COMMAND DOCS.
     pub fn name(self) -> &'static str {
         match self {

@@ -23,6 +23,7 @@ static FAMILIES: &[&[Row]] = &[
     crate::list::ROWS,
     crate::sorted_set::ROWS,
     crate::set::ROWS,
+    crate::stream::ROWS,
     crate::string::ROWS,
     crate::transaction::ROWS,
 ];

@@ -257,6 +257,22 @@ impl Keyspace {
         self.dbs[db].table.prefetch_block(key.hash);
     }
 
+    /// Asks the processor for the object of a key whose entry was prefetched before; whether it has one.
+    #[inline]
+    pub fn prefetch_object(&self, db: usize, key: Key<'_>) -> bool {
+        self.dbs[db].find(key).is_some_and(|(entry, _)| entry.prefetch_object())
+    }
+
+    /// Asks the processor for what an object that was prefetched before points to.
+    #[inline]
+    pub fn prefetch_members(&self, db: usize, key: Key<'_>) {
+        if let Some((entry, _)) = self.dbs[db].find(key)
+            && let Some(object) = entry.object()
+        {
+            object.prefetch();
+        }
+    }
+
     // --- single keys ------------------------------------------------------------------------------
 
     /// A user's read: counts a hit or a miss and updates the access clock.
@@ -466,9 +482,9 @@ impl Keyspace {
         self.buffer = buffer;
     }
 
-    /// Notes when something is to be done about an entry that was changed in place.
-    pub(crate) fn note_due(&mut self, db: usize, found: (Entry, Place)) {
-        self.dbs[db].note_due(found);
+    /// After the object of an entry was changed in place.
+    pub(crate) fn refresh_object(&mut self, db: usize, found: (Entry, Place)) {
+        self.dbs[db].refresh_object(found);
     }
 
     pub(crate) fn policy(&self) -> AccessPolicy {
@@ -556,6 +572,11 @@ impl Keyspace {
     /// Keys that have a deadline.
     pub fn volatile_len(&self, db: usize) -> usize {
         self.dbs[db].volatile()
+    }
+
+    /// Hashes some fields of which have deadlines.
+    pub fn timed_hashes(&self, db: usize) -> usize {
+        self.dbs[db].timed_hashes()
     }
 
     /// The mean time to live of the keys that have a deadline, in milliseconds.

@@ -40,6 +40,14 @@ mod types;
 mod value;
 mod write;
 
+/// What streams are made of.
+pub mod stream {
+    pub use crate::types::stream::{
+        Consumer, ConsumerId, Deletion, Entry, Group, Groups, Log, LogFacts, Pairs, Pending, Range,
+        RangeBack, References, StreamId, TooLarge, Trim, TrimTo,
+    };
+}
+
 pub use access::AccessPolicy;
 pub use event::{Event, EventClass};
 pub use key::Key;
@@ -48,6 +56,7 @@ pub use lag::LagHistogram;
 pub use random::Random;
 pub use snapshot::SnapshotSink;
 pub use types::hash::{Field, Hash, HashRef};
+pub use types::list::ListPart;
 pub use types::list::node::End;
 pub use types::list::{List, ListRef};
 pub use types::set::{Set, SetRef};
@@ -55,6 +64,6 @@ pub use types::stream::Stream;
 pub use types::zset::{
     Bounds, LexBound, LexRange, ScoreOutcome, ScoreRange, ScoreUpdate, SortedSet, SortedSetRef,
 };
-pub use types::{Collection, Limits, Space};
+pub use types::{Collection, Limits, Packing, Space};
 pub use value::{Blob, EMBSTR_MAX, Encoding, Item, Kind, Owned, Str, Value};
 pub use write::{Ttl, Write, WrongKind};

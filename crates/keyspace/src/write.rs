@@ -198,6 +198,15 @@ impl<'k> Write<'k> {
         self.changed = true;
     }
 
+    /// Tells an existing key when it was last used, in seconds before now, and how often, in units of the logarithmic
+    /// counter; what the keyspace's policy does not measure is ignored.
+    pub fn set_access(&mut self, idle_seconds: Option<u64>, frequency: Option<u8>) {
+        let (entry, _) = self.found.expect("only an existing key was used");
+        if let Some(clock) = self.keyspace.policy().told(self.keyspace.now(), idle_seconds, frequency) {
+            entry.set_access(clock);
+        }
+    }
+
     /// Removes the key, if it exists. A large value is freed in the background.
     pub fn remove(&mut self) {
         if let Some(found) = self.found.take() {
@@ -315,10 +324,7 @@ impl<'k> Write<'k> {
                 let bytes = bytes.to_vec();
                 self.store(Payload::Packed(packing, &bytes), Ttl::Keep);
             }
-            _ => {
-                found.0.refresh_object();
-                self.keyspace.note_due(self.db, found);
-            }
+            _ => self.keyspace.refresh_object(self.db, found),
         }
     }
 

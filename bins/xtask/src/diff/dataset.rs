@@ -13,8 +13,16 @@ const DATABASES: usize = 16;
 /// Milliseconds by which deadlines may differ: the servers set them one after the other.
 const DEADLINE_TOLERANCE: u64 = 2000;
 
-/// How values are read, by type: a command that others refuse, and how its replies are compared.
-const READERS: [(&str, Rule); 2] = [("GET", Rule::Exact), ("HGETALL", Rule::Pairs)];
+/// How values are read, by type: a command that others refuse, its words behind the key, and how its replies are
+/// compared.
+const READERS: [(&str, &[&str], Rule); 6] = [
+    ("GET", &[], Rule::Exact),
+    ("HGETALL", &[], Rule::Pairs),
+    ("SMEMBERS", &[], Rule::Sorted),
+    ("LRANGE", &["0", "-1"], Rule::Exact),
+    ("ZRANGE", &["0", "-1", "WITHSCORES"], Rule::Exact),
+    ("XRANGE", &["-", "+"], Rule::Exact),
+];
 
 /// A key: its database and name.
 type Name = (usize, Vec<u8>);
@@ -95,8 +103,10 @@ fn database_of(target: &mut Target, database: usize) -> anyhow::Result<Vec<(Vec<
     let mut request = Vec::new();
     for key in &keys {
         carnelian_testkit::encode(&[b"TYPE", *key], &mut request);
-        for (name, _) in &READERS {
-            carnelian_testkit::encode(&[name.as_bytes(), *key], &mut request);
+        for (name, rest, _) in &READERS {
+            let rest = rest.iter().map(|word| word.as_bytes());
+            let words: Vec<&[u8]> = [name.as_bytes(), *key].into_iter().chain(rest).collect();
+            carnelian_testkit::encode(&words, &mut request);
         }
         carnelian_testkit::encode(&[&b"OBJECT"[..], b"ENCODING", *key], &mut request);
         carnelian_testkit::encode(&[b"PEXPIRETIME", *key], &mut request);
@@ -107,7 +117,7 @@ fn database_of(target: &mut Target, database: usize) -> anyhow::Result<Vec<(Vec<
     client.read_replies(each * keys.len(), &mut replies)?;
     let facts = |index: usize| {
         let part = |i: usize| replies.get(each * index + i);
-        let read = READERS.iter().enumerate().map(|(i, (_, rule))| (part(1 + i), rule));
+        let read = READERS.iter().enumerate().map(|(i, (_, _, rule))| (part(1 + i), rule));
         // The other readers are refused.
         let value =
             read.filter(|(reply, _)| !reply.starts_with(b"-")).map(|(reply, rule)| rule.canonical(reply));

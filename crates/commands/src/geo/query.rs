@@ -43,14 +43,6 @@ impl Form {
     fn is_search(self) -> bool {
         !matches!(self, Form::Radius { .. })
     }
-
-    fn name(self) -> &'static str {
-        match self {
-            Form::Radius { .. } => "STORE option in GEORADIUS",
-            Form::Search => "GEOSEARCH",
-            Form::SearchStore => "GEOSEARCHSTORE",
-        }
-    }
 }
 
 /// The order of the reply.
@@ -123,7 +115,7 @@ impl Query {
                 return Err(Error::Syntax);
             }
         }
-        parser.finish()
+        parser.finish(argv.arg(0))
     }
 
     /// Whether results come with more than the member.
@@ -247,24 +239,22 @@ impl<'a> Parser<'a> {
         (0..count).map(|_| point(self.rest.value()?, self.rest.value()?)).collect()
     }
 
-    /// Checks what can only be checked at the end.
-    fn finish(self) -> Result<Query, Error> {
+    /// Checks what can only be checked at the end. Errors name the command as it was sent.
+    fn finish(self, name: &[u8]) -> Result<Query, Error> {
         let [with_distance, with_hash, with_place] = self.with;
-        let name = self.form.name();
         if self.store.is_some() && (with_distance || with_hash || with_place) {
-            let text = format!("ERR {name} is not compatible with WITHDIST, WITHHASH and WITHCOORD options");
-            return Err(Error::other(text));
+            let what: &[u8] =
+                if self.form.is_search() { b"GEOSEARCHSTORE" } else { b"STORE option in GEORADIUS" };
+            let tail = b" is not compatible with WITHDIST, WITHHASH and WITHCOORD options";
+            return Err(Error::quoting(b"ERR ", what, tail));
         }
-        if self.form.is_search() {
-            // A polygon is both a shape and a centre.
-            if self.origin.is_none() {
-                let text = format!("ERR exactly one of FROMMEMBER or FROMLONLAT can be specified for {name}");
-                return Err(Error::other(text));
-            }
-            if self.around.is_none() {
-                let text = format!("ERR exactly one of BYRADIUS and BYBOX can be specified for {name}");
-                return Err(Error::other(text));
-            }
+        if self.form.is_search() && self.origin.is_none() {
+            let head = b"ERR exactly one of FROMMEMBER or FROMLONLAT can be specified for ";
+            return Err(Error::quoting(head, name, b""));
+        }
+        if self.form.is_search() && self.around.is_none() {
+            let head = b"ERR exactly one of BYRADIUS and BYBOX can be specified for ";
+            return Err(Error::quoting(head, name, b""));
         }
         if self.any && self.count.is_none() {
             return Err(Error::Text("ERR the ANY argument requires COUNT argument"));

@@ -111,8 +111,8 @@ fn lset(cx: &mut Ctx<'_>) -> Result<(), Error> {
         Some(item) => list(&item)?.len(),
         None => return Err(Error::NoSuchKey),
     };
-    // An index that does not exist may still change how the list is stored.
-    let index = position(int(index)?, len).unwrap_or(usize::MAX);
+    // Both peers take the low 32 bits of the index. One that does not exist may still change how the list is stored.
+    let index = position(i64::from(int(index)? as i32), len).unwrap_or(usize::MAX);
     if !guard.edit::<List, _>(|list, space| list.set(space, index, value))? {
         guard.unchanged();
         return Err(Error::IndexOutOfRange);

@@ -208,12 +208,19 @@ fn take_first(cx: &mut Ctx<'_>, request: &Request) -> Result<bool, Error> {
         let key = cx.key(i);
         let guard = cx.keyspace.write(cx.db, key);
         let Some(item) = guard.item() else { continue };
-        list(&item)?;
+        let len = list(&item)?.len();
         cx.out.array(2);
         cx.out.bulk(key.bytes());
         match request.count {
             None => take_one(guard, request.end, cx.out)?,
             Some(count) => take_many(guard, request.end, count, cx.out)?,
+        }
+        let name: &[u8] = if request.end == End::Head { b"LPOP" } else { b"RPOP" };
+        match request.count {
+            None => cx.effect(&[name, key.bytes()]),
+            Some(count) => {
+                cx.effect(&[name, key.bytes(), itoa::Buffer::new().format(count.min(len)).as_bytes()]);
+            }
         }
         return Ok(true);
     }

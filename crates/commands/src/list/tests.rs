@@ -190,3 +190,17 @@ fn a_reply_that_is_not_wanted_stays_away() {
     assert_eq!((session.outside.sent.len(), session.outside.resumed.as_slice()), (0, &[2][..]));
     assert_eq!(session.run_of(1, "PING"), "PONG");
 }
+
+#[test]
+fn effects_name_what_was_taken() {
+    let mut session = Session::new();
+    clients(&mut session, 1);
+    session.engine.log_effects(true);
+    wait(&mut session, 1, "BLMOVE a b LEFT RIGHT 0");
+    for line in ["RPUSH a x", "BLPOP none b 0", "RPUSH c 1 2", "LMPOP 1 c RIGHT COUNT 9", "BRPOP c 0.001"] {
+        session.step_of(0, line);
+    }
+    let effects = String::from_utf8(session.engine.take_effects(Vec::new())).expect("text");
+    let words: Vec<&str> = effects.split("\r\n").filter(|word| !word.starts_with(['*', '$'])).collect();
+    assert_eq!(words.join(" "), "SELECT 0 RPUSH a x LMOVE a b LEFT RIGHT LPOP b RPUSH c 1 2 RPOP c 2 ");
+}

@@ -71,7 +71,7 @@ pub(super) const BLMOVE: Row = Row {
 
 fn blmove(cx: &mut Ctx<'_>) -> Result<(), Error> {
     let (from, to) = (end(cx.arg(3))?, end(cx.arg(4))?);
-    transfer_or_wait(cx, from, to, cx.arg(5))
+    transfer_or_wait(cx, (from, to), cx.arg(5), &[b"LMOVE", cx.arg(1), cx.arg(2), cx.arg(3), cx.arg(4)])
 }
 
 pub(super) const BRPOPLPUSH: Row = Row {
@@ -86,21 +86,29 @@ pub(super) const BRPOPLPUSH: Row = Row {
 };
 
 fn brpoplpush(cx: &mut Ctx<'_>) -> Result<(), Error> {
-    transfer_or_wait(cx, End::Tail, End::Head, cx.arg(3))
+    transfer_or_wait(cx, (End::Tail, End::Head), cx.arg(3), &[b"RPOPLPUSH", cx.arg(1), cx.arg(2)])
 }
 
-fn transfer_or_wait(cx: &mut Ctx<'_>, from: End, to: End, timeout: &[u8]) -> Result<(), Error> {
+/// Moves an element, with another command as its effect, or waits for one.
+fn transfer_or_wait(
+    cx: &mut Ctx<'_>,
+    (from, to): (End, End),
+    timeout: &[u8],
+    effect: &[&[u8]],
+) -> Result<(), Error> {
     let until_us = cx.deadline_seconds(timeout)?;
-    if !transfer(cx, from, to)? {
-        cx.block(Wait {
-            keys: vec![cx.arg(1).to_vec()],
-            kind: Kind::List,
-            on_loss: false,
-            until_us,
-            argv: None,
-            timeout_reply: TimeoutReply::Null,
-        });
+    if transfer(cx, from, to)? {
+        cx.effect(effect);
+        return Ok(());
     }
+    cx.block(Wait {
+        keys: vec![cx.arg(1).to_vec()],
+        kind: Kind::List,
+        on_loss: false,
+        until_us,
+        argv: None,
+        timeout_reply: TimeoutReply::Null,
+    });
     Ok(())
 }
 

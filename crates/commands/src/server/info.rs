@@ -403,7 +403,8 @@ fn keyspace(cx: &mut Ctx<'_>, to: &mut Lines) {
         let keys = cx.keyspace.len(db);
         if keys > 0 {
             let (volatile, ttl) = (cx.keyspace.volatile_len(db), cx.keyspace.mean_ttl(db));
-            let value = format!("keys={keys},expires={volatile},avg_ttl={ttl},subexpiry=0");
+            let timed = cx.keyspace.timed_hashes(db);
+            let value = format!("keys={keys},expires={volatile},avg_ttl={ttl},subexpiry={timed}");
             to.put(&format!("db{db}"), value);
         }
     }

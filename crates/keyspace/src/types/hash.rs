@@ -6,6 +6,7 @@
 //! [`Hash::remove_due`] removes them; readers are told deadlines and skip them. Knows neither keys nor events.
 
 mod fields;
+mod index;
 mod packed;
 
 use super::{Collection, Packing, Space};
@@ -116,13 +117,23 @@ impl Hash {
                     packed.make_timed();
                 }
                 let is_new = packed.set(field, value, ttl);
-                if is_new && packed.view().len() > space.limits.hash_max_listpack_entries {
+                if packed.view().len() > space.limits.hash_max_listpack_entries {
                     self.enlarge(space);
                 }
                 is_new
             }
             Form::Large(fields) => fields.set(space.slab, field, value, ttl),
         }
+    }
+
+    /// From the bytes of a listpack that is one of a hash: without field twice, and timed ones in order. It becomes large
+    /// if there are more fields than the limit says.
+    pub fn load(packing: Packing, bytes: Vec<u8>, space: &mut Space<'_>) -> Hash {
+        let mut hash = Hash::from_packed(packing, bytes);
+        if hash.view().len() > space.limits.hash_max_listpack_entries {
+            hash.enlarge(space);
+        }
+        hash
     }
 
     /// Chooses the form before `pairs` fields are set, of which some may be there already, whose names and values
@@ -136,7 +147,7 @@ impl Hash {
         }
     }
 
-    /// Makes a packed hash timed, as any attempt to set a deadline does.
+    /// Makes a packed hash timed, as commands that set deadlines do even if they find no field.
     pub fn make_timed(&mut self) {
         if let Form::Packed(packed) = &mut self.0 {
             packed.make_timed();
@@ -188,6 +199,14 @@ impl Hash {
         })
     }
 
+    /// Asks the processor for what finding a field reads first.
+    #[inline]
+    pub(crate) fn prefetch(&self) {
+        if let Form::Packed(packed) = &self.0 {
+            packed.prefetch();
+        }
+    }
+
     /// Turns a packed hash into a table.
     #[cold]
     fn enlarge(&mut self, space: &mut Space<'_>) {
@@ -207,6 +226,15 @@ impl<'a> HashRef<'a> {
         HashRef(FormRef::Packed(PackedRef::new(ListpackRef::new(bytes), packing == Packing::HashTtl)))
     }
 
+    /// The bytes, while it is packed.
+    pub fn packed(&self) -> Option<(Packing, &'a [u8])> {
+        match self.0 {
+            FormRef::Packed(packed) if packed.is_timed() => Some((Packing::HashTtl, packed.bytes())),
+            FormRef::Packed(packed) => Some((Packing::Hash, packed.bytes())),
+            FormRef::Large(_) => None,
+        }
+    }
+
     /// How it is stored.
     pub fn encoding(&self) -> Encoding {
         match self.0 {
@@ -219,7 +247,7 @@ impl<'a> HashRef<'a> {
     /// Bytes taken beside the entry; those of a table are estimated from `samples` fields (0: all).
     pub fn memory(&self, samples: usize) -> usize {
         match self.0 {
-            FormRef::Packed(packed) => packed.bytes().len(),
+            FormRef::Packed(packed) => packed.memory(),
             FormRef::Large(fields) => fields.memory(samples),
         }
     }

@@ -35,7 +35,39 @@ enum FormRef<'a> {
     Large(&'a Quicklist),
 }
 
+/// A run of a list's elements.
+#[derive(Clone, Copy, Debug)]
+pub enum ListPart<'a> {
+    /// The bytes of a listpack with one element at least.
+    Pack(&'a [u8]),
+    /// A single large element.
+    Plain(&'a [u8]),
+}
+
 impl List {
+    /// Adds the elements of a listpack at the tail. The first one becomes the list if it is small enough for that, any other
+    /// one a node.
+    pub fn push_pack(&mut self, space: &Space<'_>, bytes: Vec<u8>) {
+        let limit = NodeLimit::new(space.limits.list_max_listpack_size);
+        let added = Pack::from_bytes(bytes);
+        match &mut self.0 {
+            Form::Packed(pack) if pack.count() == 0 => {
+                self.0 = if limit.is_exceeded(added.size(), added.count()) {
+                    Form::Large(Quicklist::of_pack(added, limit))
+                } else {
+                    Form::Packed(added)
+                };
+            }
+            Form::Packed(pack) => {
+                let first = std::mem::replace(pack, Pack::with_room(0, End::Tail));
+                let mut list = Quicklist::of_pack(first, limit);
+                list.push_pack(added);
+                self.0 = Form::Large(list);
+            }
+            Form::Large(list) => list.push_pack(added),
+        }
+    }
+
     /// The same by reference.
     pub fn view(&self) -> ListRef<'_> {
         ListRef(match &self.0 {
@@ -65,9 +97,7 @@ impl List {
         end: End,
         values: impl ExactSizeIterator<Item = &'v [u8]> + Clone,
     ) {
-        if let Form::Packed(_) = self.0 {
-            self.grow(space, values.clone().map(<[u8]>::len).sum(), values.len());
-        }
+        self.grow(space, values.clone().map(<[u8]>::len).sum(), values.len());
         match &mut self.0 {
             Form::Packed(pack) => values.for_each(|value| pack.push(end, Element::new(value))),
             Form::Large(list) => values.for_each(|value| list.push(end, value)),
@@ -195,16 +225,22 @@ impl List {
         removed
     }
 
-    /// Changes to several nodes if `count` more values of `bytes` bytes are too much for one listpack.
+    /// To be called before values are added: changes to several nodes if `count` more values of `bytes` bytes are too much for one listpack.
     #[inline]
     fn grow(&mut self, space: &Space<'_>, bytes: usize, count: usize) {
+        if let Form::Large(list) = &mut self.0 {
+            list.set_plain(space.limits.list_plain_threshold);
+            return;
+        }
         let limit = NodeLimit::new(space.limits.list_max_listpack_size);
         if let Form::Packed(pack) = &mut self.0
             && limit.is_exceeded(pack.size() + bytes, pack.count() + count)
         {
             let mut pack = std::mem::replace(pack, Pack::with_room(0, End::Tail));
             pack.shrink();
-            self.0 = Form::Large(Quicklist::of_pack(pack, limit));
+            let mut list = Quicklist::of_pack(pack, limit);
+            list.set_plain(space.limits.list_plain_threshold);
+            self.0 = Form::Large(list);
         }
     }
 
@@ -243,6 +279,27 @@ impl<'a> ListRef<'a> {
     /// Whether there are no elements.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// How many parts [`ListRef::parts`] visits.
+    pub fn part_count(&self) -> usize {
+        match self.0 {
+            FormRef::Packed(_) => 1,
+            FormRef::Large(list) => list.nodes().len(),
+        }
+    }
+
+    /// Visits the list part by part.
+    pub fn parts(&self, mut visit: impl FnMut(ListPart<'a>)) {
+        match self.0 {
+            FormRef::Packed(pack) => visit(ListPart::Pack(pack.bytes())),
+            FormRef::Large(list) => list.nodes().iter().for_each(|node| {
+                visit(match node {
+                    Node::Pack(pack) => ListPart::Pack(pack.bytes()),
+                    Node::Plain(bytes) => ListPart::Plain(bytes),
+                });
+            }),
+        }
     }
 
     /// How it is stored.
@@ -304,7 +361,7 @@ impl<'a> ListRef<'a> {
             let here = left.min(node.count() - skip);
             let go_on = match node {
                 Node::Pack(pack) => visit_pack(pack.view(), skip, here, &mut visit),
-                Node::Plain(bytes) => visit(Element::Bytes(bytes)),
+                Node::Plain(bytes) => visit(Element::new(bytes)),
             };
             (left, skip) = (left - here, 0);
             if left == 0 || !go_on {
@@ -333,7 +390,7 @@ impl<'a> ListRef<'a> {
             let here = left.min(from + 1);
             let go_on = match node {
                 Node::Pack(pack) => visit_pack_back(pack.view(), from, here, &mut visit),
-                Node::Plain(bytes) => visit(Element::Bytes(bytes)),
+                Node::Plain(bytes) => visit(Element::new(bytes)),
             };
             left -= here;
             if left == 0 || !go_on {

@@ -177,6 +177,20 @@ impl Set {
         Set(Form::Pack(Listpack::new()))
     }
 
+    /// From the bytes of an intset, or of a listpack without member twice. It becomes large if there are more members than
+    /// the limit says.
+    pub fn load(packing: Packing, bytes: Vec<u8>, space: &mut Space<'_>) -> Set {
+        let mut set = Set::from_packed(packing, bytes);
+        let most = match &set.0 {
+            Form::Ints(_) => most_ints(space),
+            _ => space.limits.set_max_listpack_entries,
+        };
+        if set.view().len() > most {
+            set.enlarge(space);
+        }
+        set
+    }
+
     /// Chooses the form for `count` members that are about to be added, `first` being the first of them.
     pub fn expect(&mut self, space: &mut Space<'_>, first: &[u8], count: usize) {
         let limits = space.limits;

@@ -109,6 +109,14 @@ impl SortedSet {
         SortedSet(Form::Large(large))
     }
 
+    /// From the bytes of a listpack that is one of a sorted set, in order. It becomes large if there are more members than
+    /// the limit says.
+    pub fn load(bytes: Vec<u8>, space: &mut Space<'_>) -> SortedSet {
+        let mut set = SortedSet(Form::Packed(Listpack::from_bytes(bytes)));
+        set.prepare(set.len(), space);
+        set
+    }
+
     /// The same by reference.
     #[inline]
     pub fn view(&self) -> SortedSetRef<'_> {
@@ -229,6 +237,14 @@ impl SortedSet {
 impl<'a> SortedSetRef<'a> {
     pub(crate) fn from_packed(_packing: Packing, bytes: &'a [u8]) -> Self {
         SortedSetRef(View::Packed(ListpackRef::new(bytes)))
+    }
+
+    /// The bytes of the listpack, while it is packed.
+    pub fn packed(&self) -> Option<&'a [u8]> {
+        match self.0 {
+            View::Packed(pack) => Some(pack.bytes()),
+            View::Large(_) => None,
+        }
     }
 
     /// How many members there are.

@@ -1,0 +1,277 @@
+//! Consumer groups: how far each has read, and what its consumers have not acknowledged yet.
+
+use super::id::StreamId;
+use super::log::Log;
+use super::trim::References;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// The groups of a stream, by name.
+#[derive(Clone, Default, Debug)]
+pub struct Groups(Option<Box<BTreeMap<Box<[u8]>, Group>>>);
+
+impl Groups {
+    /// How many groups there are.
+    pub fn len(&self) -> usize {
+        self.0.as_ref().map_or(0, |groups| groups.len())
+    }
+
+    /// Whether there are no groups.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// All groups, in the order of their names.
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], &Group)> {
+        self.0.iter().flat_map(|groups| groups.iter()).map(|(name, group)| (&**name, group))
+    }
+
+    /// A group by its name.
+    pub fn get(&self, name: &[u8]) -> Option<&Group> {
+        self.0.as_ref()?.get(name)
+    }
+
+    /// A group by its name, to change it.
+    pub fn get_mut(&mut self, name: &[u8]) -> Option<&mut Group> {
+        self.0.as_mut()?.get_mut(name)
+    }
+
+    /// Adds a group; `None` if there is one with that name.
+    pub fn create(&mut self, name: &[u8], last_id: StreamId, read: Option<i64>) -> Option<&mut Group> {
+        let groups = self.0.get_or_insert_default();
+        match groups.entry(name.into()) {
+            std::collections::btree_map::Entry::Occupied(_) => None,
+            std::collections::btree_map::Entry::Vacant(slot) => {
+                Some(slot.insert(Group { last_id, read, ..Group::default() }))
+            }
+        }
+    }
+
+    /// Removes a group; whether there was one.
+    pub fn destroy(&mut self, name: &[u8]) -> bool {
+        let Some(groups) = &mut self.0 else { return false };
+        let found = groups.remove(name).is_some();
+        if groups.is_empty() {
+            self.0 = None;
+        }
+        found
+    }
+
+    /// Prepares for the deletion of an entry; whether it may be deleted.
+    pub(super) fn release(&mut self, id: StreamId, references: References) -> bool {
+        let Some(groups) = &mut self.0 else { return true };
+        match references {
+            References::Keep => true,
+            References::Drop => {
+                for group in groups.values_mut() {
+                    group.acknowledge(id);
+                }
+                true
+            }
+            References::Acknowledged => {
+                !groups.values().any(|group| group.last_id < id || group.pending.contains_key(&id))
+            }
+        }
+    }
+
+    pub(super) fn pieces(&self) -> usize {
+        self.iter().map(|(_, group)| group.pieces()).sum()
+    }
+
+    pub(super) fn memory(&self) -> usize {
+        self.iter().map(|(name, group)| name.len() + size_of::<(Box<[u8]>, Group)>() + group.memory()).sum()
+    }
+}
+
+/// A consumer group.
+#[derive(Clone, Default, Debug)]
+pub struct Group {
+    /// The last entry that was delivered to a consumer.
+    pub last_id: StreamId,
+    /// How many entries were delivered up to there, if known.
+    pub read: Option<i64>,
+    pending: BTreeMap<StreamId, Pending>,
+    names: BTreeMap<Arc<[u8]>, ConsumerId>,
+    /// By their IDs; `None` where one was removed.
+    consumers: Vec<Option<Consumer>>,
+}
+
+/// A consumer within its group. Valid until that consumer is removed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ConsumerId(u32);
+
+/// An entry that was delivered and not acknowledged.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Pending {
+    /// To whom.
+    pub consumer: ConsumerId,
+    /// When last: unix time in milliseconds.
+    pub delivered_at: u64,
+    /// How often.
+    pub deliveries: u64,
+}
+
+/// A consumer.
+#[derive(Clone, Debug)]
+pub struct Consumer {
+    name: Arc<[u8]>,
+    /// When it last tried to get entries: unix time in milliseconds.
+    pub seen_at: u64,
+    /// When it last got some.
+    pub active_at: Option<u64>,
+    pending: BTreeSet<StreamId>,
+}
+
+impl Consumer {
+    /// Its name.
+    pub fn name(&self) -> &[u8] {
+        &self.name
+    }
+
+    /// How many entries it has not acknowledged.
+    pub fn pending_len(&self) -> usize {
+        self.pending.len()
+    }
+}
+
+/// Bytes of a map per element, beside the element: leaves are two thirds full.
+const fn in_map(element: usize) -> usize {
+    element * 3 / 2
+}
+
+impl Group {
+    /// How many entries the group has not acknowledged.
+    pub fn pending_len(&self) -> usize {
+        self.pending.len()
+    }
+
+    /// The pending entries from `start` to `end`, in order; of one consumer, if named.
+    pub fn pending(
+        &self,
+        start: StreamId,
+        end: StreamId,
+        consumer: Option<ConsumerId>,
+    ) -> Box<dyn Iterator<Item = (StreamId, &Pending)> + '_> {
+        if start > end {
+            return Box::new(std::iter::empty());
+        }
+        match consumer {
+            None => Box::new(self.pending.range(start..=end).map(|(id, pending)| (*id, pending))),
+            Some(consumer) => {
+                let ids = self.consumer(consumer).pending.range(start..=end);
+                Box::new(ids.map(|id| (*id, &self.pending[id])))
+            }
+        }
+    }
+
+    /// The first and the last pending entry.
+    pub fn pending_edges(&self) -> Option<(StreamId, StreamId)> {
+        Some((*self.pending.first_key_value()?.0, *self.pending.last_key_value()?.0))
+    }
+
+    /// What is known about a pending entry.
+    pub fn find(&self, id: StreamId) -> Option<&Pending> {
+        self.pending.get(&id)
+    }
+
+    /// The same, to change when and how often it was delivered.
+    pub fn find_mut(&mut self, id: StreamId) -> Option<&mut Pending> {
+        self.pending.get_mut(&id)
+    }
+
+    /// All consumers, in the order of their names.
+    pub fn consumers(&self) -> impl ExactSizeIterator<Item = (ConsumerId, &Consumer)> {
+        self.names.values().map(|id| (*id, self.consumer(*id)))
+    }
+
+    /// The consumer with a name.
+    pub fn consumer_named(&self, name: &[u8]) -> Option<ConsumerId> {
+        self.names.get(name).copied()
+    }
+
+    /// A consumer.
+    pub fn consumer(&self, id: ConsumerId) -> &Consumer {
+        self.consumers[id.0 as usize].as_ref().expect(GONE)
+    }
+
+    /// A consumer, to change its times.
+    pub fn consumer_mut(&mut self, id: ConsumerId) -> &mut Consumer {
+        self.consumers[id.0 as usize].as_mut().expect(GONE)
+    }
+
+    /// Adds a consumer; `None` if there is one with that name.
+    pub fn create_consumer(&mut self, name: &[u8], now: u64) -> Option<ConsumerId> {
+        if self.names.contains_key(name) {
+            return None;
+        }
+        let name: Arc<[u8]> = name.into();
+        let consumer =
+            Consumer { name: Arc::clone(&name), seen_at: now, active_at: None, pending: BTreeSet::new() };
+        let free = self.consumers.iter().position(Option::is_none);
+        let slot = free.unwrap_or(self.consumers.len());
+        match free {
+            Some(slot) => self.consumers[slot] = Some(consumer),
+            None => self.consumers.push(Some(consumer)),
+        }
+        let id = ConsumerId(u32::try_from(slot).expect("consumers take more memory than there is"));
+        self.names.insert(name, id);
+        Some(id)
+    }
+
+    /// Removes a consumer and what it has pending; returns how much that was.
+    pub fn remove_consumer(&mut self, name: &[u8]) -> Option<usize> {
+        let id = self.names.remove(name)?;
+        let consumer = self.consumers[id.0 as usize].take().expect(GONE);
+        for id in &consumer.pending {
+            self.pending.remove(id);
+        }
+        Some(consumer.pending.len())
+    }
+
+    /// Makes an entry pending for a consumer, whomever it was pending for.
+    pub fn assign(&mut self, id: StreamId, pending: Pending) {
+        let to = pending.consumer;
+        if let Some(before) = self.pending.insert(id, pending) {
+            if before.consumer == to {
+                return;
+            }
+            self.consumer_mut(before.consumer).pending.remove(&id);
+        }
+        self.consumer_mut(to).pending.insert(id);
+    }
+
+    /// An entry is no longer pending; what was known about it.
+    pub fn acknowledge(&mut self, id: StreamId) -> Option<Pending> {
+        let pending = self.pending.remove(&id)?;
+        self.consumer_mut(pending.consumer).pending.remove(&id);
+        Some(pending)
+    }
+
+    /// Moves on to an entry that is delivered, if it is a later one.
+    pub fn advance(&mut self, log: &Log, id: StreamId) {
+        if id > self.last_id {
+            self.read = log.read_after(self.last_id, self.read, id);
+            self.last_id = id;
+        }
+    }
+
+    /// How many entries it has yet to read, if that can be told.
+    pub fn lag(&self, log: &Log) -> Option<i64> {
+        log.lag(self.last_id, self.read)
+    }
+
+    fn pieces(&self) -> usize {
+        // Two maps of about seven elements in an allocation.
+        1 + 2 * self.names.len() + self.pending.len() / 3
+    }
+
+    fn memory(&self) -> usize {
+        let names: usize = self.names.keys().map(|name| name.len() + 2 * size_of::<usize>()).sum();
+        self.pending.len() * in_map(2 * size_of::<StreamId>() + size_of::<Pending>())
+            + self.names.len() * in_map(size_of::<(Arc<[u8]>, ConsumerId)>())
+            + self.consumers.capacity() * size_of::<Option<Consumer>>()
+            + names
+    }
+}
+
+const GONE: &str = "a consumer's ID is not used after its removal";

@@ -42,6 +42,7 @@ groups! {
     lists
     server
     sets
+    sorted_sets
     sort
     strings
     transactions

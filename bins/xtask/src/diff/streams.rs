@@ -157,9 +157,9 @@ fn add(draw: &mut Draw) -> Plan {
         10 => ms.to_string().into_bytes(),
         _ => format!("{ms}-{}", draw.rng.below(3)).into_bytes(),
     });
-    for n in 0..draw.rng.pick(&[1, 1, 1, 2, 2, 3]) {
+    for n in 0..few(draw) {
         let field = draw.rng.pick(&["temp", "temp", "temp", "hum", "", "12", "a longer name of a field"]);
-        let field = if draw.rng.chance(60) { ["a", "b", "c"][n as usize] } else { field };
+        let field = if draw.rng.chance(60) { ["a", "b", "c"][n] } else { field };
         plan = plan.arg(field).arg(if draw.rng.chance(50) { draw.integer() } else { draw.value() });
     }
     plan
@@ -200,9 +200,14 @@ fn range(draw: &mut Draw) -> Plan {
     maybe_count(draw, plan)
 }
 
+/// Mostly one.
+fn few(draw: &mut Draw) -> usize {
+    [1, 1, 1, 1, 2, 3][draw.rng.below(6)]
+}
+
 /// `STREAMS` with keys and IDs.
 fn streams(draw: &mut Draw, plan: Plan, special: &str) -> Plan {
-    let n = draw.rng.pick(&[1, 1, 1, 2, 3]);
+    let n = few(draw);
     let keys: Vec<_> = (0..n).map(|_| key(draw)).collect();
     let ids: Vec<_> = (0..n)
         .map(|_| match draw.rng.below(4) {
@@ -242,7 +247,8 @@ fn group(draw: &mut Draw) -> Plan {
     match draw.rng.below(12) {
         0..=5 => {
             let plan = plan.arg("CREATE").arg(key(draw)).arg(name(draw)).arg(id);
-            entries_read(draw, plan.args(draw.some_of(&["MKSTREAM"], 1)))
+            let plan = plan.args(draw.some_of(&["MKSTREAM"], 1));
+            entries_read(draw, plan)
         }
         6..=7 => {
             let plan = plan.arg("SETID").arg(key(draw)).arg(name(draw)).arg(id);

@@ -24,10 +24,8 @@ pub(crate) fn plan(draw: &mut Draw) -> Plan {
         94 | 95 => Plan::of("XLEN").arg(key(draw)),
         96 => node_size(draw),
         97 => Plan::of("DEL").arg(key(draw)),
-        98 => {
-            let name = draw.rng.pick(&["COPY", "RENAME", "COPY"]);
-            Plan::of(name).arg(key(draw)).arg(key(draw))
-        }
+        // Not COPY: Redis 8.2.3 keeps pointers between a stream and its copy, and crashes a while later.
+        98 => Plan::of("RENAME").arg(key(draw)).arg(key(draw)),
         _ if draw.rng.chance(30) => Plan::of("SET").arg(key(draw)).arg("a string"),
         _ => {
             let word = draw.rng.pick(&["TYPE", "EXISTS", "PERSIST"]);

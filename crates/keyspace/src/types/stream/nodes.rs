@@ -36,9 +36,7 @@ impl Nodes {
 
     /// The node that has the entry `id` if any does: the last one that begins at or before it.
     pub(super) fn holding(&self, id: StreamId) -> Option<Node<'_>> {
-        self.last()
-            .filter(|tail| tail.id <= id)
-            .or_else(|| self.sealed.range(..=id).next_back().map(sealed))
+        self.last().filter(|tail| tail.id <= id).or_else(|| self.sealed.range(..=id).next_back().map(sealed))
     }
 
     /// The node after the one that begins with `id`.

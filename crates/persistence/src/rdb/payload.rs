@@ -59,6 +59,11 @@ pub fn has_field_deadlines(value: &Value<'_>) -> bool {
 }
 
 impl<'a> Payload<'a> {
+    /// A type and a value that stand alone, in a version.
+    pub fn new(version: Version, value: &'a [u8]) -> Payload<'a> {
+        Payload { version, value }
+    }
+
     /// Checks a payload's version and checksum.
     ///
     /// # Errors

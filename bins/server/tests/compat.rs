@@ -33,10 +33,16 @@ macro_rules! groups {
 }
 
 groups! {
+    bitmaps
     connection
     generic
+    geo
     hashes
+    hyperloglogs
+    lists
     server
+    sets
+    sort
     strings
     transactions
 }

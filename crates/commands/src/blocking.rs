@@ -30,11 +30,11 @@ pub(crate) struct Wait {
     pub(crate) until_us: Option<u64>,
     /// The words to try again with; `None`: those that were sent.
     pub(crate) argv: Option<OwnedArgv>,
-    /// The reply at that time.
+    /// The reply where waiting is out of the question. That of a wait that ends is always the absent array.
     pub(crate) timeout_reply: TimeoutReply,
 }
 
-/// What a client is told whose wait was in vain.
+/// What a client is told that cannot wait.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum TimeoutReply {
     /// The absent array.
@@ -62,7 +62,6 @@ pub(crate) struct Waiting {
     pub(crate) command: CommandId,
     pub(crate) argv: OwnedArgv,
     pub(crate) until_us: Option<u64>,
-    pub(crate) timeout_reply: TimeoutReply,
     /// Time spent in the command so far.
     pub(crate) nanos: u64,
     keys: Vec<Vec<u8>>,
@@ -174,11 +173,9 @@ impl Blocking {
         let until_us = self.retried.take().map_or(wait.until_us, |before| before.until_us);
         let argv = wait.argv.unwrap_or_else(sent);
         let (keys, kind, on_loss) = (wait.keys, wait.kind, wait.on_loss);
-        let timeout_reply = wait.timeout_reply;
         let ticket = self.next_ticket;
         self.next_ticket += 1;
-        let waiting =
-            Waiting { id, db, command, argv, until_us, timeout_reply, nanos, keys, kind, on_loss, ticket };
+        let waiting = Waiting { id, db, command, argv, until_us, nanos, keys, kind, on_loss, ticket };
         self.join(&waiting);
         self.waiting.insert(id.slot, waiting);
     }
@@ -306,18 +303,13 @@ impl Blocking {
 
 impl Ctx<'_> {
     /// Makes the client wait: the handler replies nothing and returns `Ok`, and the command is executed again when one
-    /// of the keys has changed. Where waiting is out of the question, replies as if the time were over.
+    /// of the keys has changed. Where waiting is out of the question, replies at once that there is nothing.
     pub(crate) fn block(&mut self, wait: Wait) {
         if self.may_block {
             self.state.blocking.requested = Some(wait);
         } else {
             wait.timeout_reply.write(self.out);
         }
-    }
-
-    /// Whether this is another try of a command that had to wait.
-    pub(crate) fn is_retry(&self) -> bool {
-        self.state.blocking.is_retry()
     }
 
     /// The end of a wait of so many seconds, a number with decimals; `None` for zero: no end.

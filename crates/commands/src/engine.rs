@@ -9,6 +9,7 @@ use crate::blocking::Blocking;
 use crate::client::{Client, ClientFlags, Clients};
 use crate::commandlog::{self, CommandLogs};
 use crate::context::Ctx;
+use crate::effects::Effects;
 use crate::error::Error;
 use crate::links::{ClientId, Close, Links};
 use crate::monitor;
@@ -97,6 +98,7 @@ pub(crate) struct State {
     pub(crate) pauses: Pauses,
     pub(crate) blocking: Blocking,
     pub(crate) watches: Watches,
+    pub(crate) effects: Effects,
     /// Clients that see every command.
     pub(crate) monitors: Vec<ClientId>,
     /// The latest slow and large commands.
@@ -165,10 +167,11 @@ fn call_handler<'a>(
     let db = state.clients.at(call.slot).db;
     let row = state.table.command(call.id).row;
     let (mark, pending) = (out.mark(), out.len());
+    let dirty = keyspace.stats().dirty;
     let mut cx = Ctx {
         argv: call.argv,
         out: &mut *out,
-        keyspace,
+        keyspace: &mut *keyspace,
         db,
         now_us: call.now_us,
         client: call.slot,
@@ -184,6 +187,10 @@ fn call_handler<'a>(
         out.truncate(mark);
         out.error(&text);
         state.stats.count_error(&text);
+    }
+    if state.effects.is_on() {
+        let changed = keyspace.stats().dirty != dirty;
+        state.effects.finish(keyspace, changed, db, call.argv);
     }
     state.last_ns = links.clock_ns();
     Ran {
@@ -395,6 +402,7 @@ impl Engine {
             pauses: Pauses::default(),
             blocking: Blocking::default(),
             watches: Watches::default(),
+            effects: Effects::default(),
             monitors: Vec::new(),
             command_logs: CommandLogs::default(),
             redacted: Vec::new(),
@@ -420,6 +428,17 @@ impl Engine {
             self.state.table.rename(name(0), name(1)).map_err(|reason| line.error(reason))?;
         }
         Ok(())
+    }
+
+    /// Begins to log the effects of commands, or ends that.
+    pub fn log_effects(&mut self, on: bool) {
+        self.state.effects.set_on(on, &mut self.keyspace);
+    }
+
+    /// The effects since the last call, as a client would send them. `buffer`, which is empty, takes their place.
+    pub fn take_effects(&mut self, buffer: Vec<u8>) -> Vec<u8> {
+        self.state.effects.note_expired(&mut self.keyspace);
+        self.state.effects.take(buffer)
     }
 
     /// The configuration in force.
@@ -533,6 +552,27 @@ impl Engine {
             if let Some(key) = prepared.key {
                 self.keyspace.prefetch_entry(db, key);
             }
+        }
+        self.prefetch_objects(db, window);
+    }
+
+    /// Fetches what collections keep outside of their entries: two more steps, each of which needs what the one before
+    /// has fetched.
+    fn prefetch_objects(&self, db: usize, window: &[Prepared<'_>]) {
+        let mut objects = 0u32;
+        for (i, prepared) in window.iter().enumerate() {
+            if let (Some(key), Found::Command(id)) = (prepared.key, prepared.found)
+                && self.state.table.command(id).row.group.is_collection()
+                && self.keyspace.prefetch_object(db, key)
+            {
+                objects |= 1 << i;
+            }
+        }
+        while objects != 0 {
+            if let Some(key) = window[objects.trailing_zeros() as usize].key {
+                self.keyspace.prefetch_members(db, key);
+            }
+            objects &= objects - 1;
         }
     }
 

@@ -7,6 +7,7 @@ mod key;
 mod object;
 mod rename;
 mod scan;
+mod sort;
 
 use carnelian_keyspace::Keyspace;
 
@@ -37,6 +38,8 @@ pub(crate) static ROWS: &[Row] = &[
     rename::RENAMENX,
     dump::RESTORE,
     scan::SCAN,
+    sort::SORT,
+    sort::SORT_RO,
     key::TOUCH,
     expire::TTL,
     key::TYPE,

@@ -74,8 +74,9 @@ fn pfadd(cx: &mut Ctx<'_>) -> Result<(), Error> {
     let sights = cx.argv.iter().skip(2).map(Sight::of);
     let (changes, outcome) = add_all(&mut entry, sights, sparse_max);
     let changes = changes + u64::from(is_new);
-    if changes > 0 {
-        entry.commit_many(&[Event::string("pfadd")], changes);
+    match changes {
+        0 => entry.unchanged(),
+        changes => entry.commit_many(&[Event::string("pfadd")], changes),
     }
     outcome.map_err(damaged)?;
     cx.out.integer((changes > 0).into());
@@ -276,12 +277,13 @@ fn make_dense(mut entry: Write<'_>) -> Result<(), Error> {
     outcome.map_err(damaged)
 }
 
-/// The runs as text: `Z:length` for zeros, `v:value,length` for others.
+/// The runs as text: `z:length` for zeros in one byte, `Z:length` in two, `v:value,length` for others.
 fn spelled(bytes: &[u8]) -> Result<String, Malformed> {
     let runs: Result<Vec<String>, Malformed> = hll::runs(bytes)
         .map(|run| {
             Ok(match run? {
-                Run::Zeros(len) => format!("Z:{len}"),
+                Run::Zeros(len) => format!("z:{len}"),
+                Run::LongZeros(len) => format!("Z:{len}"),
                 Run::Equal(value, len) => format!("v:{value},{len}"),
             })
         })

@@ -140,10 +140,13 @@ fn exec(cx: &mut Ctx<'_>) -> Result<(), Error> {
         return Ok(());
     }
     let mut replies = std::mem::take(cx.out);
+    cx.state.effects.begin_group();
     replies.array(transaction.queued.len());
     for (id, argv) in &transaction.queued {
         cx.call(*id, argv.as_argv(), &mut replies);
     }
+    cx.state.effects.end_group();
+    cx.no_effect();
     *cx.out = replies;
     Ok(())
 }

@@ -324,10 +324,7 @@ impl<'k> Write<'k> {
                 let bytes = bytes.to_vec();
                 self.store(Payload::Packed(packing, &bytes), Ttl::Keep);
             }
-            _ => {
-                found.0.refresh_object();
-                self.keyspace.note_due(self.db, found);
-            }
+            _ => self.keyspace.refresh_object(self.db, found),
         }
     }
 

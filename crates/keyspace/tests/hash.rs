@@ -6,7 +6,7 @@ mod model;
 use proptest::prelude::*;
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
     #[test]
     fn hashes_equal_the_model(bytes in prop::collection::vec(any::<u8>(), 0..3000)) {
         model::run(&bytes);

@@ -100,6 +100,8 @@ pub(crate) struct Draw {
     keys: Vec<Vec<u8>>,
     /// Wall-clock seconds at the start of the run.
     now: i64,
+    /// The milliseconds of the last ID drawn for a stream.
+    pub(crate) stream_ms: u64,
 }
 
 impl Draw {
@@ -115,7 +117,7 @@ impl Draw {
             vec![b'L'; 300],
             b"12345".to_vec(),
         ]);
-        Self { rng: Rng::new(seed), keys, now }
+        Self { rng: Rng::new(seed), keys, now, stream_ms: 1 }
     }
 
     pub(crate) fn key(&mut self) -> Vec<u8> {
@@ -123,7 +125,7 @@ impl Draw {
     }
 
     pub(crate) fn is_key(&self, arg: &[u8]) -> bool {
-        self.keys.iter().any(|key| key == arg) || arg.starts_with(b"lcs")
+        self.keys.iter().any(|key| key == arg) || arg.starts_with(b"lcs") || arg.starts_with(b"list")
     }
 
     /// `low` to `high` keys, with repetitions.

@@ -25,7 +25,7 @@ impl State {
         let Some(waiting) = self.blocking.leave(id) else { return false };
         let mut reply = self.reply_to(id);
         match end {
-            WaitEnd::Timeout => waiting.timeout_reply.write(&mut reply),
+            WaitEnd::Timeout => reply.null_array(),
             WaitEnd::Error => {
                 let text = Error::Text("UNBLOCKED client unblocked via CLIENT UNBLOCK").reply();
                 self.stats.count_error(&text);

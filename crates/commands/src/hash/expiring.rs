@@ -110,9 +110,7 @@ fn get_and_set_deadlines(cx: &mut Ctx<'_>, fields: Range<usize>, deadline: Optio
     let (key, argv) = (cx.key(1), cx.argv);
     let mut guard = cx.keyspace.write(cx.db, key);
     let changed = guard.edit(|hash: &mut Hash, space| {
-        if deadline.is_some() {
-            hash.make_timed();
-        }
+        hash.make_timed();
         let mut changed = 0;
         for field in fields.map(|i| argv.arg(i)) {
             if let Some(found) = hash.view().get(field)
@@ -276,10 +274,11 @@ fn set_pairs(cx: &mut Ctx<'_>, options: &SetOptions) -> Result<(), Error> {
         }
         for i in pairs.step_by(2) {
             let (field, value) = (argv.arg(i), argv.arg(i + 1));
+            let ttl = if is_past { Ttl::Clear } else { options.ttl };
+            hash.set(space, field, value, ttl);
+            // Only now, since a field that is too long for a packed hash makes a table of it for good.
             if is_past {
                 hash.remove(space, field);
-            } else {
-                hash.set(space, field, value, options.ttl);
             }
         }
     })?;

@@ -285,7 +285,8 @@ fn stats(cx: &mut Ctx<'_>, to: &mut Lines) {
     to.put("instantaneous_input_repl_kbps", "0.00");
     to.put("instantaneous_output_repl_kbps", "0.00");
     to.put("rejected_connections", totals.rejected);
-    to.zeros(&["sync_full", "sync_partial_ok", "sync_partial_err", "expired_subkeys"]);
+    to.zeros(&["sync_full", "sync_partial_ok", "sync_partial_err"]);
+    to.put("expired_subkeys", keyspace.expired_fields);
     to.put("expired_keys", keyspace.expired);
     to.put("expired_stale_perc", "0.00");
     to.zeros(&["expired_time_cap_reached_count", "expire_cycle_cpu_milliseconds"]);
@@ -402,7 +403,8 @@ fn keyspace(cx: &mut Ctx<'_>, to: &mut Lines) {
         let keys = cx.keyspace.len(db);
         if keys > 0 {
             let (volatile, ttl) = (cx.keyspace.volatile_len(db), cx.keyspace.mean_ttl(db));
-            let value = format!("keys={keys},expires={volatile},avg_ttl={ttl},subexpiry=0");
+            let timed = cx.keyspace.timed_hashes(db);
+            let value = format!("keys={keys},expires={volatile},avg_ttl={ttl},subexpiry={timed}");
             to.put(&format!("db{db}"), value);
         }
     }

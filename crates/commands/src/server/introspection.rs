@@ -287,6 +287,7 @@ fn reply_key_spec(cx: &mut Ctx<'_>, spec: &KeySpec) {
             cx.out.bulk(b"startfrom");
             cx.out.integer(i64::from(from));
         }
+        Begin::Unknown => reply_search(cx, "unknown", &[]),
     }
     cx.out.bulk(b"find_keys");
     match spec.find {
@@ -298,6 +299,7 @@ fn reply_key_spec(cx: &mut Ctx<'_>, spec: &KeySpec) {
             let fields = [("keynumidx", count as i64), ("firstkey", first as i64), ("keystep", step as i64)];
             reply_search(cx, "keynum", &fields);
         }
+        Find::Unknown => reply_search(cx, "unknown", &[]),
     }
 }
 

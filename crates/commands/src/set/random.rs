@@ -10,6 +10,9 @@ use crate::context::Ctx;
 use crate::error::Error;
 use crate::row::{Flags, KeyFlags, KeySpec, Row};
 
+/// The most members of one SREM that stands for a SPOP.
+const EFFECT_MEMBERS: usize = 1024;
+
 pub(super) const SPOP: Row = Row {
     name: "spop",
     summary: "Removes and returns members chosen at random, and the key with the last one.",
@@ -42,8 +45,15 @@ fn spop_one(cx: &mut Ctx<'_>) -> Result<(), Error> {
         cx.out.null();
         return Ok(());
     }
-    guard.edit(|set: &mut Set, space| set.pop(space, &mut |member| reply(cx.out, member)))?;
+    let mut popped = Vec::new();
+    guard.edit(|set: &mut Set, space| {
+        set.pop(space, &mut |member| {
+            reply(cx.out, member);
+            member.with_bytes(|bytes| popped.extend_from_slice(bytes));
+        });
+    })?;
     commit(guard, "spop", 1);
+    cx.effect(&[b"SREM", key.bytes(), &popped]);
     Ok(())
 }
 
@@ -60,10 +70,22 @@ fn spop_many(cx: &mut Ctx<'_>, count: usize) -> Result<(), Error> {
         members.for_each(|member| reply(cx.out, member));
         guard.remove();
         guard.commit_many(&[Event::set("spop"), Event::generic("del")], len as u64);
+        cx.effect(&[b"DEL", key.bytes()]);
     } else if count > 0 {
-        let mut show = |member: Element<'_>| reply(cx.out, member);
+        let is_logged = cx.state.effects.is_on();
+        let mut popped = Vec::new();
+        let mut show = |member: Element<'_>| {
+            reply(cx.out, member);
+            if is_logged {
+                popped.push(member.to_bytes().into_owned());
+            }
+        };
         guard.edit(|set: &mut Set, space| set.pop_many(space, count, &mut show))?;
         commit(guard, "spop", count);
+        for some in popped.chunks(EFFECT_MEMBERS) {
+            let words = [&b"SREM"[..], key.bytes()];
+            cx.effect(&words.into_iter().chain(some.iter().map(Vec::as_slice)).collect::<Vec<_>>());
+        }
     }
     Ok(())
 }
@@ -121,4 +143,35 @@ fn srandmember_many(cx: &mut Ctx<'_>) -> Result<(), Error> {
         members.random_distinct(count, &mut random, |member| reply(cx.out, member));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::Session;
+
+    #[test]
+    fn the_effect_of_popping_names_the_members() {
+        let mut session = Session::new();
+        session.engine.log_effects(true);
+        for line in ["SADD s a", "SPOP s", "SADD s 7", "SPOP s 3", "SPOP s", "SPOP s 2"] {
+            session.run(line);
+        }
+        let bytes = session.engine.take_effects(Vec::new());
+        let text = String::from_utf8(bytes).expect("text").replace("\r\n", " ");
+        let words: Vec<_> = text.split(' ').filter(|w| !w.starts_with(['*', '$'])).collect();
+        assert_eq!(words.join(" ").trim(), "SELECT 0 SADD s a SREM s a SADD s 7 DEL s");
+    }
+
+    #[test]
+    fn what_is_popped_is_gone_and_what_its_effect_removes() {
+        let mut session = Session::new();
+        let members: Vec<String> = (0..2000).map(|i| format!("m{i}")).collect();
+        session.run(&format!("SADD s {}", members.join(" ")));
+        session.engine.log_effects(true);
+        session.run("SPOP s 1500");
+        assert_eq!(session.run("SCARD s"), "(integer) 500");
+        let bytes = session.engine.take_effects(Vec::new());
+        let text = String::from_utf8(bytes).expect("text");
+        assert_eq!((text.matches("SREM").count(), text.matches("\r\nm").count()), (2, 1500));
+    }
 }

@@ -894,6 +894,10 @@ impl Listpack {
     fn gap(&mut self, pos: usize, old: usize, new: usize) {
         let len = self.bytes.len();
         if new > old {
+            // Large ones grow by an eighth, not by all of their size.
+            if len > 1024 && self.bytes.capacity() - len < new - old {
+                self.bytes.reserve_exact(new - old + len / 8);
+            }
             self.bytes.resize(len + new - old, END);
             // At the tail, the closing byte is already there.
             if pos + old < len - 1 {

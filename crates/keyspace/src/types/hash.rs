@@ -6,6 +6,7 @@
 //! [`Hash::remove_due`] removes them; readers are told deadlines and skip them. Knows neither keys nor events.
 
 mod fields;
+mod index;
 mod packed;
 
 use super::{Collection, Packing, Space};
@@ -116,7 +117,7 @@ impl Hash {
                     packed.make_timed();
                 }
                 let is_new = packed.set(field, value, ttl);
-                if is_new && packed.view().len() > space.limits.hash_max_listpack_entries {
+                if packed.view().len() > space.limits.hash_max_listpack_entries {
                     self.enlarge(space);
                 }
                 is_new
@@ -146,7 +147,7 @@ impl Hash {
         }
     }
 
-    /// Makes a packed hash timed, as any attempt to set a deadline does.
+    /// Makes a packed hash timed, as commands that set deadlines do even if they find no field.
     pub fn make_timed(&mut self) {
         if let Form::Packed(packed) = &mut self.0 {
             packed.make_timed();
@@ -198,6 +199,14 @@ impl Hash {
         })
     }
 
+    /// Asks the processor for what finding a field reads first.
+    #[inline]
+    pub(crate) fn prefetch(&self) {
+        if let Form::Packed(packed) = &self.0 {
+            packed.prefetch();
+        }
+    }
+
     /// Turns a packed hash into a table.
     #[cold]
     fn enlarge(&mut self, space: &mut Space<'_>) {
@@ -238,7 +247,7 @@ impl<'a> HashRef<'a> {
     /// Bytes taken beside the entry; those of a table are estimated from `samples` fields (0: all).
     pub fn memory(&self, samples: usize) -> usize {
         match self.0 {
-            FormRef::Packed(packed) => packed.bytes().len(),
+            FormRef::Packed(packed) => packed.memory(),
             FormRef::Large(fields) => fields.memory(samples),
         }
     }

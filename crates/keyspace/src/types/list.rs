@@ -97,9 +97,7 @@ impl List {
         end: End,
         values: impl ExactSizeIterator<Item = &'v [u8]> + Clone,
     ) {
-        if let Form::Packed(_) = self.0 {
-            self.grow(space, values.clone().map(<[u8]>::len).sum(), values.len());
-        }
+        self.grow(space, values.clone().map(<[u8]>::len).sum(), values.len());
         match &mut self.0 {
             Form::Packed(pack) => values.for_each(|value| pack.push(end, Element::new(value))),
             Form::Large(list) => values.for_each(|value| list.push(end, value)),
@@ -119,17 +117,33 @@ impl List {
 
     /// Removes the element at an end, after `visit` has seen it.
     pub fn pop<R>(&mut self, space: &Space<'_>, end: End, visit: impl FnOnce(Element<'_>) -> R) -> Option<R> {
-        let result = match &mut self.0 {
-            Form::Packed(pack) if pack.count() == 0 => None,
-            Form::Packed(pack) => {
-                let result = pack.pop(end, visit);
-                pack.shrink_if_sparse();
-                Some(result)
-            }
-            Form::Large(list) => list.pop(end, visit),
-        };
+        let result = self.take(end, visit);
+        if let Form::Packed(pack) = &mut self.0 {
+            pack.shrink_if_sparse();
+        }
         self.shrink(space);
         result
+    }
+
+    fn take<R>(&mut self, end: End, visit: impl FnOnce(Element<'_>) -> R) -> Option<R> {
+        match &mut self.0 {
+            Form::Packed(pack) if pack.count() == 0 => None,
+            Form::Packed(pack) => Some(pack.pop(end, visit)),
+            Form::Large(list) => list.pop(end, visit),
+        }
+    }
+
+    /// Moves the element at one end to an end, after `visit` has seen it.
+    pub fn rotate(&mut self, space: &Space<'_>, from: End, to: End, visit: impl FnOnce(Element<'_>)) {
+        let mut value = Vec::new();
+        let taken = self.take(from, |element| {
+            visit(element);
+            element.with_bytes(|bytes| value.extend_from_slice(bytes));
+        });
+        if taken.is_some() {
+            self.push_element(space, to, Element::new(&value));
+            self.shrink(space);
+        }
     }
 
     /// Removes up to `n` elements at an end.
@@ -211,16 +225,22 @@ impl List {
         removed
     }
 
-    /// Changes to several nodes if `count` more values of `bytes` bytes are too much for one listpack.
+    /// To be called before values are added: changes to several nodes if `count` more values of `bytes` bytes are too much for one listpack.
     #[inline]
     fn grow(&mut self, space: &Space<'_>, bytes: usize, count: usize) {
+        if let Form::Large(list) = &mut self.0 {
+            list.set_plain(space.limits.list_plain_threshold);
+            return;
+        }
         let limit = NodeLimit::new(space.limits.list_max_listpack_size);
         if let Form::Packed(pack) = &mut self.0
             && limit.is_exceeded(pack.size() + bytes, pack.count() + count)
         {
             let mut pack = std::mem::replace(pack, Pack::with_room(0, End::Tail));
             pack.shrink();
-            self.0 = Form::Large(Quicklist::of_pack(pack, limit));
+            let mut list = Quicklist::of_pack(pack, limit);
+            list.set_plain(space.limits.list_plain_threshold);
+            self.0 = Form::Large(list);
         }
     }
 
@@ -341,7 +361,7 @@ impl<'a> ListRef<'a> {
             let here = left.min(node.count() - skip);
             let go_on = match node {
                 Node::Pack(pack) => visit_pack(pack.view(), skip, here, &mut visit),
-                Node::Plain(bytes) => visit(Element::Bytes(bytes)),
+                Node::Plain(bytes) => visit(Element::new(bytes)),
             };
             (left, skip) = (left - here, 0);
             if left == 0 || !go_on {
@@ -370,7 +390,7 @@ impl<'a> ListRef<'a> {
             let here = left.min(from + 1);
             let go_on = match node {
                 Node::Pack(pack) => visit_pack_back(pack.view(), from, here, &mut visit),
-                Node::Plain(bytes) => visit(Element::Bytes(bytes)),
+                Node::Plain(bytes) => visit(Element::new(bytes)),
             };
             left -= here;
             if left == 0 || !go_on {

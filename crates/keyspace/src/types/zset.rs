@@ -113,7 +113,7 @@ impl SortedSet {
     /// the limit says.
     pub fn load(bytes: Vec<u8>, space: &mut Space<'_>) -> SortedSet {
         let mut set = SortedSet(Form::Packed(Listpack::from_bytes(bytes)));
-        set.prepare(set.len(), 0, space);
+        set.prepare(set.len(), space);
         set
     }
 
@@ -136,9 +136,9 @@ impl SortedSet {
         self.len() == 0
     }
 
-    /// Makes the set large if one of `len` members, the longest of `longest` bytes, would be.
-    pub fn prepare(&mut self, len: usize, longest: usize, space: &mut Space<'_>) {
-        if !fits(space.limits, len, longest) {
+    /// Makes the set large if one of `len` members would be.
+    pub fn prepare(&mut self, len: usize, space: &mut Space<'_>) {
+        if !fits(space.limits, len, 0) {
             self.enlarge(space);
         }
     }

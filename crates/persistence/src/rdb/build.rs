@@ -121,7 +121,7 @@ fn hash_part(hash: &mut Hash, part: Part<'_>, space: &mut Space<'_>) -> Result<(
 
 fn sorted_set_part(set: &mut SortedSet, part: Part<'_>, space: &mut Space<'_>) -> Result<(), Fault> {
     match part {
-        Part::Count(count) => set.prepare(count_of(count), 0, space),
+        Part::Count(count) => set.prepare(count_of(count), space),
         Part::Scored(member, score) => {
             let how = ScoreUpdate { only_new: true, ..ScoreUpdate::default() };
             if !matches!(set.update(&member, score, how, space), ScoreOutcome::Added(_)) {

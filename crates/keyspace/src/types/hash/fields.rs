@@ -208,6 +208,8 @@ unsafe fn get_bytes<'a>(mut at: *mut u8) -> (&'a [u8], *mut u8) {
 /// The fields of one large hash. Their blocks live in the slab that is passed in each time: always the same.
 pub(super) struct Fields {
     table: Table<FieldBlocks>,
+    /// How many fields have a deadline.
+    timed: usize,
     /// Whether there may be a block larger than the slab's largest.
     any_big: bool,
 }
@@ -222,7 +224,7 @@ impl std::fmt::Debug for Fields {
 // that was read from a block outlives the borrow of `self` that it was read through.
 impl Fields {
     pub(super) fn new(hasher: Hasher) -> Self {
-        Fields { table: Table::new(hasher), any_big: false }
+        Fields { table: Table::new(hasher), timed: 0, any_big: false }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -251,6 +253,7 @@ impl Fields {
             return true;
         };
         let deadline = ttl.after(old.deadline());
+        self.count_timed(old.is_timed(), deadline != NEVER);
         let (size, old_size) = (Block::size_for(field, value, deadline), old.size());
         if block_size(size) == block_size(old_size) && old.is_timed() == (deadline != NEVER) {
             old.overwrite(value);
@@ -269,6 +272,7 @@ impl Fields {
     }
 
     fn insert(&mut self, slab: &mut Slab, hash: u64, field: &[u8], value: &[u8], deadline: u64) {
+        self.count_timed(false, deadline != NEVER);
         self.any_big |= Block::size_for(field, value, deadline) > MAX_BLOCK;
         let block = Block::new(slab, field, value, deadline);
         self.table.insert(slab, hash, BlockPtr::new(block.0));
@@ -284,6 +288,7 @@ impl Fields {
             old.set_deadline(deadline);
             return self.table.note_deadline(slab, place, deadline);
         }
+        self.count_timed(old.is_timed(), deadline != NEVER);
         let old_size = old.size();
         // SAFETY: the value is used before the old block is freed.
         let new = Block::new(slab, field, unsafe { old.entry() }.value, deadline);
@@ -296,15 +301,20 @@ impl Fields {
     /// Removes a field; says whether it existed.
     pub(super) fn remove(&mut self, slab: &mut Slab, field: &[u8]) -> bool {
         let Some((block, place)) = self.find(field).1 else { return false };
+        self.count_timed(block.is_timed(), false);
         self.table.remove(slab, place);
         // SAFETY: the table let go of the block.
         unsafe { slab.free_any(block.0, block.size()) };
         true
     }
 
+    fn count_timed(&mut self, was: bool, is: bool) {
+        self.timed = self.timed + usize::from(is) - usize::from(was);
+    }
+
     /// The earliest deadline, or an earlier time; [`NEVER`] if no field has one.
     pub(super) fn next_deadline(&self) -> u64 {
-        self.table.next_deadline().unwrap_or(NEVER)
+        if self.timed == 0 { NEVER } else { self.table.next_deadline().unwrap_or(NEVER) }
     }
 
     /// Removes about `max` fields that are due at `now` and tells `gone` each. Says whether more are due.
@@ -320,6 +330,7 @@ impl Fields {
             blocks.push(block);
             true
         });
+        self.timed -= blocks.len();
         for block in blocks {
             // SAFETY: the table let go of the block, which is freed after its last use.
             unsafe {

@@ -5,19 +5,28 @@
 //! timed: field, value, deadline, field, value, deadline, ...  ordered by deadline; 0, for none, comes last
 //! ```
 //!
+//! A plain hash of more than [`INDEX_FROM`] bytes has an index beside the listpack ([`index`](super::index)), so that
+//! looking for a field does not read all of it.
+//!
 //! Deadlines are unix milliseconds. A field that gets a deadline is put before those with the same or a later
 //! one, a field that loses its deadline behind all others: the order in which Redis replies such hashes.
 //! Knows neither limits nor large hashes.
 
 use crate::encoding::listpack::{Element, Listpack, ListpackRef, Pos};
 
+use super::index::Index;
 use super::{NEVER, NewTtl};
+use crate::table::prefetch;
+
+/// Bytes from which on a plain hash has an index. Smaller ones usually stand inside of their key's entry.
+const INDEX_FROM: usize = 1024;
 
 /// A packed hash by reference.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PackedRef<'a> {
     list: ListpackRef<'a>,
     timed: bool,
+    index: Option<&'a Index>,
 }
 
 /// One field as readers see it.
@@ -31,7 +40,7 @@ pub(super) struct Entry<'a> {
 
 impl<'a> PackedRef<'a> {
     pub(super) fn new(list: ListpackRef<'a>, timed: bool) -> Self {
-        PackedRef { list, timed }
+        PackedRef { list, timed, index: None }
     }
 
     pub(super) fn is_timed(self) -> bool {
@@ -53,9 +62,17 @@ impl<'a> PackedRef<'a> {
         self.list.len() / self.stride()
     }
 
+    /// Bytes taken.
+    pub(super) fn memory(self) -> usize {
+        self.list.bytes().len() + self.index.map_or(0, Index::memory)
+    }
+
     /// Where a field stands.
     #[inline]
     fn find(self, field: &[u8]) -> Option<Pos> {
+        if let Some(index) = self.index {
+            return index.find(self.list, field).map(|(_, pos)| pos);
+        }
         self.list.find(self.list.first()?, field, self.stride() - 1)
     }
 
@@ -123,11 +140,13 @@ impl<'a> PackedRef<'a> {
 pub(super) struct Packed {
     list: Listpack,
     timed: bool,
+    /// Of a plain hash only.
+    index: Option<Index>,
 }
 
 impl Packed {
     pub(super) fn new(list: Listpack, timed: bool) -> Self {
-        Packed { list, timed }
+        Packed { list, timed, index: None }
     }
 
     pub(super) fn into_bytes(self) -> Vec<u8> {
@@ -136,7 +155,16 @@ impl Packed {
 
     #[inline]
     pub(super) fn view(&self) -> PackedRef<'_> {
-        PackedRef { list: self.list.view(), timed: self.timed }
+        PackedRef { list: self.list.view(), timed: self.timed, index: self.index.as_ref() }
+    }
+
+    /// Asks the processor for what finding a field reads first.
+    #[inline]
+    pub(super) fn prefetch(&self) {
+        prefetch(self.list.view().bytes().as_ptr());
+        if let Some(index) = &self.index {
+            index.prefetch();
+        }
     }
 
     /// Gives every field room for a deadline.
@@ -150,13 +178,16 @@ impl Packed {
             list.push_element_back(entry.value);
             list.push_int_back(0);
         }
-        *self = Packed { list, timed: true };
+        *self = Packed::new(list, true);
     }
 
     /// Sets a field's value and deadline, which `ttl` makes of the old one. Says whether the field is new. Only a
     /// timed hash takes a deadline. A field that is given one moves even if it has the same.
     #[inline]
     pub(super) fn set(&mut self, field: &[u8], value: &[u8], ttl: NewTtl) -> bool {
+        if !self.timed {
+            return self.set_plain(field, value);
+        }
         let view = self.view();
         let Some(pos) = view.find(field) else {
             self.add(field, value, ttl.after(NEVER));
@@ -172,6 +203,41 @@ impl Packed {
             self.add(field, value, new);
         }
         false
+    }
+
+    /// As `set`, for a hash without deadlines.
+    #[inline]
+    fn set_plain(&mut self, field: &[u8], value: &[u8]) -> bool {
+        if self.index.is_some() {
+            return self.set_indexed(field, value);
+        }
+        let view = self.view();
+        if let Some(pos) = view.find(field) {
+            self.list.replace(view.after(pos), value);
+            return false;
+        }
+        self.add(field, value, NEVER);
+        if self.list.size() > INDEX_FROM {
+            self.index = Some(Index::new(self.list.view()));
+        }
+        true
+    }
+
+    fn set_indexed(&mut self, field: &[u8], value: &[u8]) -> bool {
+        let Some(index) = &mut self.index else { return self.set_plain(field, value) };
+        let (list, old) = (self.list.view(), self.list.size());
+        if let Some((at, pos)) = index.find(list, field) {
+            let value_pos = self.view().after(pos);
+            self.list.replace(value_pos, value);
+            let new = self.list.size();
+            if let Some(index) = &mut self.index {
+                index.moved_after(at, old, new);
+            }
+            return false;
+        }
+        index.push(list, field);
+        self.add(field, value, NEVER);
+        true
     }
 
     /// Adds a field that is not there.
@@ -227,6 +293,9 @@ impl Packed {
     pub(super) fn remove(&mut self, field: &[u8]) -> bool {
         let view = self.view();
         let (found, stride) = (view.find(field), view.stride());
+        if let Some(index) = &mut self.index {
+            index.remove(self.list.view(), field);
+        }
         if let Some(pos) = found {
             self.list.remove_many(pos, stride);
         }

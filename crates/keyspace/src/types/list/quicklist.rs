@@ -26,24 +26,27 @@ pub(super) struct NodeLimit {
     pub(super) bytes: usize,
     /// No limit: `usize::MAX`.
     pub(super) count: usize,
+    /// Bytes from which a value gets a node of its own; 0: what a node would not hold.
+    pub(super) plain: usize,
 }
 
 impl NodeLimit {
     pub(super) fn new(directive: i64) -> NodeLimit {
         match usize::try_from(directive.min(MAX_COUNT)) {
-            Ok(count) => NodeLimit { bytes: SAFE_NODE, count: count.max(1) },
+            Ok(count) => NodeLimit { bytes: SAFE_NODE, count: count.max(1), plain: 0 },
             Err(_) => {
                 let index = directive.unsigned_abs().min(NODE_SIZES.len() as u64) as usize - 1;
-                NodeLimit { bytes: NODE_SIZES[index], count: usize::MAX }
+                NodeLimit { bytes: NODE_SIZES[index], count: usize::MAX, plain: 0 }
             }
         }
     }
 
     /// Half of it, for lists that shrink.
     pub(super) fn half(directive: i64) -> NodeLimit {
-        match NodeLimit::new(directive) {
-            NodeLimit { bytes, count: usize::MAX } => NodeLimit { bytes: bytes / 2, count: usize::MAX },
-            NodeLimit { count, .. } => NodeLimit { bytes: usize::MAX, count: count / 2 },
+        let limit = NodeLimit::new(directive);
+        match limit.count {
+            usize::MAX => NodeLimit { bytes: limit.bytes / 2, ..limit },
+            count => NodeLimit { bytes: usize::MAX, count: count / 2, ..limit },
         }
     }
 
@@ -55,7 +58,7 @@ impl NodeLimit {
     /// Whether a value of `len` bytes gets a node of its own.
     #[inline]
     fn is_large(self, len: usize) -> bool {
-        len > self.bytes
+        if self.plain == 0 { len > self.bytes } else { len >= self.plain }
     }
 
     /// Whether a node takes one more value of `len` bytes.
@@ -118,6 +121,12 @@ impl Quicklist {
         self.len
     }
 
+    /// Sets the bytes from which values get nodes of their own; see [`NodeLimit::plain`].
+    #[inline]
+    pub(super) fn set_plain(&mut self, bytes: usize) {
+        self.limit.plain = bytes;
+    }
+
     pub(super) fn nodes(&self) -> &VecDeque<Node> {
         &self.nodes
     }
@@ -178,7 +187,7 @@ impl Quicklist {
                 let view = pack.view();
                 view.get(view.at(place.index as i64).expect("the place exists"))
             }
-            Node::Plain(bytes) => Element::Bytes(bytes),
+            Node::Plain(bytes) => Element::new(bytes),
         }
     }
 
@@ -243,7 +252,7 @@ impl Quicklist {
     pub(super) fn pop<R>(&mut self, end: End, visit: impl FnOnce(Element<'_>) -> R) -> Option<R> {
         let (result, left) = match self.end_mut(end)? {
             Node::Pack(pack) => (pack.pop(end, visit), pack.count()),
-            Node::Plain(bytes) => (visit(Element::Bytes(bytes)), 0),
+            Node::Plain(bytes) => (visit(Element::new(bytes)), 0),
         };
         self.len -= 1;
         if left == 0 {

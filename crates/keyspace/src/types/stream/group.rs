@@ -63,7 +63,9 @@ impl Groups {
         match references {
             References::Keep => true,
             References::Drop => {
-                groups.values_mut().for_each(|group| drop(group.acknowledge(id)));
+                for group in groups.values_mut() {
+                    group.acknowledge(id);
+                }
                 true
             }
             References::Acknowledged => {

@@ -2,19 +2,13 @@
 //!
 //! `PEERS` names the directory of the real servers, `OLDER_PEER` the binary of an older Redis (7.0), if there is one.
 
-#![expect(clippy::disallowed_methods, reason = "real servers read and write files")]
-
-mod dataset;
-
 use std::fs;
 use std::path::PathBuf;
 
-use carnelian_keyspace::{Keyspace, Options};
-use carnelian_persistence::rdb::{
-    Entry, Format, LoadOptions, Loader, Payload, Progress, WriteOptions, Writer, dump,
-};
+use super::dataset::{self, Features};
+use super::support::{keyspace, load, write};
+use carnelian_persistence::rdb::{Format, Payload, WriteOptions, dump};
 use carnelian_testkit::{Client, Peer, Peers, Server, ServerOptions, reply};
-use dataset::Features;
 
 /// A real server and what it knows.
 #[derive(Clone)]
@@ -144,46 +138,6 @@ fn fill(client: &mut Client, features: Features) {
     }
 }
 
-fn keyspace() -> Keyspace {
-    let mut keyspace = Keyspace::new(Options { databases: 16, hash_seed: (1, 2), random_seed: 3 });
-    keyspace.set_now(dataset::NOW);
-    keyspace
-}
-
-fn load(bytes: &[u8], chunk: usize) -> (Keyspace, Loader) {
-    let (mut keyspace, mut loader) = (keyspace(), Loader::new(LoadOptions::default()));
-    let mut progress = Progress::More;
-    for chunk in bytes.chunks(chunk) {
-        progress = loader.feed(chunk, &mut keyspace).unwrap_or_else(|error| panic!("{error}"));
-    }
-    assert_eq!(progress, Progress::Done);
-    (keyspace, loader)
-}
-
-fn write(keyspace: &mut Keyspace, loader: &Loader, options: WriteOptions) -> Option<Vec<u8>> {
-    let mut writer = Writer::new(options);
-    writer.aux(b"redis-ver", b"8.2.3");
-    loader.loaded().functions.iter().for_each(|code| writer.function(code));
-    let mut file = Vec::new();
-    let mut is_possible = true;
-    for db in 0..keyspace.databases() {
-        if keyspace.is_empty(db) {
-            continue;
-        }
-        writer.database(db, keyspace.len(db), keyspace.volatile_len(db));
-        keyspace.for_each(db, &mut |item| {
-            let (key, value, deadline) = (item.key(), item.value(), item.deadline());
-            let entry = Entry { db, key, value, deadline, idle: Some(7), frequency: None };
-            is_possible &= writer.entry(&entry).is_ok();
-            if writer.len() > 1000 {
-                file.extend(writer.take());
-            }
-        });
-    }
-    file.extend(writer.finish());
-    is_possible.then_some(file)
-}
-
 #[test]
 #[ignore = "needs the real servers: PEERS names their directory"]
 fn files() {
@@ -214,6 +168,29 @@ fn files() {
                     compare(wanted, &arrived, &format!("{} to {} as {format:?}", from.name, to.name));
                 }
             }
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs the real servers and files: PEERS and RDB_FILES name their directories"]
+fn other_files() {
+    let directory = std::env::var_os("RDB_FILES").expect("RDB_FILES names a directory");
+    let features = Features { field_deadlines: true, functions: true };
+    for entry in fs::read_dir(directory).expect("a directory") {
+        let path = entry.expect("a file").path();
+        if path.extension().is_none_or(|extension| extension != "rdb") {
+            continue;
+        }
+        let bytes = fs::read(&path).expect("a file");
+        let (mut keyspace, loader) = load(&bytes, 4096);
+        for real in reals().iter().filter(|real| !real.is_older) {
+            let wanted = dataset_of_file(real, &bytes, features);
+            let options = WriteOptions::default();
+            let file = write(&mut keyspace, &loader, options).expect("no fields have deadlines");
+            let arrived = dataset_of_file(real, &file, features);
+            compare(&wanted, &arrived, &format!("{} in {}", path.display(), real.name));
+            println!("{}: {} keys", path.display(), arrived.len());
         }
     }
 }

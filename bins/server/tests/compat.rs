@@ -42,8 +42,8 @@ groups! {
     lists
     server
     sets
-    sorted_sets
     sort
+    sorted_sets
     strings
     transactions
 }

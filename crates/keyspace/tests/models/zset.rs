@@ -20,7 +20,7 @@ type Elements = Vec<(Vec<u8>, f64)>;
 ///
 /// # Panics
 /// If a sorted set differs from its model.
-pub fn run(data: &[u8]) {
+pub(crate) fn run(data: &[u8]) {
     let mut keyspace = Keyspace::new(Options { databases: 1, hash_seed: (1, 2), random_seed: 3 });
     keyspace.set_limits(Limits {
         zset_max_listpack_entries: LIMITS.0,

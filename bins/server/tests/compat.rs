@@ -19,34 +19,42 @@ use carnelian_testkit::{Peer, ServerOptions, play};
 /// More failures of one group say nothing new.
 const SHOWN: usize = 40;
 
-#[test]
-fn strings() {
-    play_group("strings");
+/// A test per directory of cases.
+macro_rules! groups {
+    ($($name:ident)*) => {
+        $(
+            #[test]
+            fn $name() {
+                play_group(stringify!($name));
+            }
+        )*
+        const GROUPS: &[&str] = &[$(stringify!($name)),*];
+    };
 }
 
-#[test]
-fn generic() {
-    play_group("generic");
-}
-
-#[test]
-fn connection() {
-    play_group("connection");
-}
-
-#[test]
-fn server() {
-    play_group("server");
+groups! {
+    bitmaps
+    connection
+    generic
+    geo
+    hashes
+    hyperloglogs
+    lists
+    server
+    sets
+    sort
+    sorted_sets
+    strings
+    transactions
 }
 
 #[test]
 fn every_group_has_a_test() {
-    let mut groups: Vec<String> = fs::read_dir(tests_directory().join("cases"))
+    let groups: BTreeSet<String> = fs::read_dir(tests_directory().join("cases"))
         .expect("the cases are there")
         .map(|entry| entry.expect("readable").file_name().into_string().expect("UTF-8"))
         .collect();
-    groups.sort();
-    assert_eq!(groups, ["connection", "generic", "server", "strings"]);
+    assert_eq!(groups, GROUPS.iter().map(|name| (*name).to_owned()).collect());
 }
 
 #[test]

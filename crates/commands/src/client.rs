@@ -3,6 +3,7 @@
 use carnelian_resp::Protocol;
 
 use crate::links::{ClientId, Close};
+use crate::transaction::Transaction;
 
 /// Whether replies are sent.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -37,6 +38,8 @@ bitflags::bitflags! {
         const CAPA_REDIRECT = 1 << 6;
         /// Its last command waits for a key.
         const BLOCKED = 1 << 7;
+        /// A key that it watches has changed.
+        const SPOILED = 1 << 8;
     }
 }
 
@@ -62,6 +65,10 @@ pub(crate) struct Client {
     pub(crate) last_active_ms: u64,
     /// Commands executed.
     pub(crate) commands: u64,
+    /// Since MULTI.
+    pub(crate) transaction: Option<Box<Transaction>>,
+    /// Keys that it watches, with their databases.
+    pub(crate) watched: Vec<(usize, Box<[u8]>)>,
 }
 
 impl Client {
@@ -81,6 +88,8 @@ impl Client {
             created_ms: now_ms,
             last_active_ms: now_ms,
             commands: 0,
+            transaction: None,
+            watched: Vec::new(),
         }
     }
 
@@ -108,17 +117,19 @@ impl Client {
 
     /// The flags as CLIENT LIST shows them.
     pub(crate) fn flag_letters(&self) -> String {
-        let letters: String =
-            FLAG_LETTERS.iter().filter(|(flag, _)| self.flags.contains(*flag)).map(|f| f.1).collect();
+        let transaction = self.transaction.is_some().then_some('x');
+        let flags = FLAG_LETTERS.iter().filter(|(flag, _)| self.flags.contains(*flag)).map(|f| f.1);
+        let letters: String = transaction.into_iter().chain(flags).collect();
         if letters.is_empty() { "N".to_owned() } else { letters }
     }
 }
 
 /// How CLIENT LIST shows flags, in its order.
-const FLAG_LETTERS: [(ClientFlags, char); 7] = [
+const FLAG_LETTERS: [(ClientFlags, char); 8] = [
     (ClientFlags::MONITOR, 'O'),
     (ClientFlags::PAUSED, 'b'),
     (ClientFlags::BLOCKED, 'b'),
+    (ClientFlags::SPOILED, 'd'),
     (ClientFlags::UNIX_SOCKET, 'U'),
     (ClientFlags::NO_EVICT, 'e'),
     (ClientFlags::NO_TOUCH, 'T'),

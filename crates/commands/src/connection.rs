@@ -13,6 +13,7 @@ use crate::engine::{REDIS_VERSION, REQUIREPASS};
 use crate::error::Error;
 use crate::links::Close;
 use crate::row::{Acl, Flags, Group, Row};
+use crate::transaction;
 
 /// The only user so far.
 const DEFAULT_USER: &[u8] = b"default";
@@ -77,7 +78,7 @@ pub(crate) static ROWS: &[Row] = &[
         since: "1.0.0",
         group: Group::Connection,
         arity: -1,
-        flags: Flags::GREETING,
+        flags: Flags::GREETING.union(Flags::NOT_QUEUED),
         acl: Acl::CONNECTION,
         complexity: "O(1)",
         deprecated: Some(("7.2.0", "just closing the connection")),
@@ -90,7 +91,7 @@ pub(crate) static ROWS: &[Row] = &[
         since: "6.2.0",
         group: Group::Connection,
         arity: 1,
-        flags: Flags::GREETING,
+        flags: Flags::GREETING.union(Flags::NOT_QUEUED),
         acl: Acl::CONNECTION,
         complexity: "O(1)",
         run: reset,
@@ -216,6 +217,7 @@ fn quit(cx: &mut Ctx<'_>) -> Result<(), Error> {
 }
 
 fn reset(cx: &mut Ctx<'_>) -> Result<(), Error> {
+    transaction::discard_all(cx);
     let authenticated = !cx.state.auth_required();
     let client = cx.client();
     client.db = 0;

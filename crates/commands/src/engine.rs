@@ -1,14 +1,15 @@
 //! The one way to execute a command: look it up, check it, run it, account for it.
 
 use carnelian_config::{Config, Directive, LoadError};
-use carnelian_keyspace::{Key, Keyspace};
+use carnelian_keyspace::{Change, Key, Keyspace};
 use carnelian_resp::{Argv, Batch, Limits, ProtocolError, ReplyBuf};
 
 use crate::args;
 use crate::blocking::Blocking;
-use crate::client::{Client, ClientFlags, Clients, ReplyMode};
+use crate::client::{Client, ClientFlags, Clients};
 use crate::commandlog::{self, CommandLogs};
 use crate::context::Ctx;
+use crate::effects::Effects;
 use crate::error::Error;
 use crate::links::{ClientId, Close, Links};
 use crate::monitor;
@@ -17,6 +18,8 @@ use crate::row::{Flags, Row};
 use crate::settings::Settings;
 use crate::stats::Stats;
 use crate::table::{CommandId, Found, Table};
+use crate::transaction;
+use crate::watches::Watches;
 
 pub(crate) mod waiting;
 
@@ -94,6 +97,8 @@ pub(crate) struct State {
     pub(crate) stats: Stats,
     pub(crate) pauses: Pauses,
     pub(crate) blocking: Blocking,
+    pub(crate) watches: Watches,
+    pub(crate) effects: Effects,
     /// Clients that see every command.
     pub(crate) monitors: Vec<ClientId>,
     /// The latest slow and large commands.
@@ -114,6 +119,8 @@ pub(crate) struct State {
     next_compact_ms: u64,
     /// Whether reads of the keyspace count as accesses at present.
     pub(crate) touch: bool,
+    /// Whether checksums of payloads are not compared: for tests of damage.
+    pub(crate) skip_checksums: bool,
 }
 
 /// A command of a batch, looked up.
@@ -122,6 +129,17 @@ struct Prepared<'a> {
     argv: Argv<'a>,
     found: Found,
     key: Option<Key<'a>>,
+}
+
+/// A command that is to run.
+struct Call<'a> {
+    argv: Argv<'a>,
+    key: Option<Key<'a>>,
+    slot: usize,
+    id: CommandId,
+    /// Unix time in microseconds, as the command sees it.
+    now_us: u64,
+    may_block: bool,
 }
 
 /// A command that has run.
@@ -134,6 +152,58 @@ struct Ran<'a> {
     nanos: u64,
     /// Bytes of its reply.
     reply: usize,
+    /// Whether that is an error.
+    failed: bool,
+}
+
+/// Runs a command and measures it: the only place where handlers are called.
+#[inline]
+fn call_handler<'a>(
+    keyspace: &mut Keyspace,
+    state: &mut State,
+    links: &mut dyn Links,
+    call: &Call<'a>,
+    out: &mut ReplyBuf,
+) -> Ran<'a> {
+    let began = state.last_ns;
+    let db = state.clients.at(call.slot).db;
+    let row = state.table.command(call.id).row;
+    let (mark, pending) = (out.mark(), out.len());
+    let dirty = keyspace.stats().dirty;
+    let mut cx = Ctx {
+        argv: call.argv,
+        out: &mut *out,
+        keyspace: &mut *keyspace,
+        db,
+        now_us: call.now_us,
+        client: call.slot,
+        command: call.id,
+        state,
+        links,
+        first_key: call.key,
+        may_block: call.may_block,
+    };
+    let result = (row.run)(&mut cx);
+    if let Err(error) = &result {
+        let text = error.reply();
+        out.truncate(mark);
+        out.error(&text);
+        state.stats.count_error(&text);
+    }
+    if state.effects.is_on() {
+        let changed = keyspace.stats().dirty != dirty;
+        state.effects.finish(keyspace, changed, db, call.argv);
+    }
+    state.last_ns = links.clock_ns();
+    Ran {
+        argv: call.argv,
+        row,
+        db,
+        now_us: call.now_us,
+        nanos: state.last_ns.saturating_sub(began),
+        reply: out.len() - pending,
+        failed: result.is_err(),
+    }
 }
 
 impl State {
@@ -155,6 +225,14 @@ impl State {
         {
             commandlog::log(self, links, slot, ran.argv, ran.now_us / 1_000_000, (ran.nanos, ran.reply));
         }
+    }
+
+    /// Counts a command that is done.
+    #[inline]
+    fn account(&mut self, links: &mut dyn Links, call: &Call<'_>, ran: &Ran<'_>) {
+        self.stats.count_call(call.id, ran.nanos, ran.failed, self.settings.latency_tracking);
+        self.log(links, call.slot, ran);
+        self.redacted.clear();
     }
 
     /// Whether clients have to authenticate.
@@ -203,6 +281,9 @@ impl State {
         {
             return Err(self.reject(id, Error::NoAuth));
         }
+        if row.flags.contains(Flags::NO_MULTI) && self.clients.get_at(slot).transaction.is_some() {
+            return Err(self.reject(id, Error::Text("ERR Command not allowed inside a transaction")));
+        }
         Ok(id)
     }
 
@@ -212,8 +293,93 @@ impl State {
     }
 
     /// Whether a command has to wait for the end of a CLIENT PAUSE.
-    fn is_paused(&self, id: CommandId) -> bool {
-        self.pauses.holds(self.table.command(id).row.flags.contains(Flags::WRITE))
+    fn is_paused(&self, slot: usize, id: CommandId) -> bool {
+        self.pauses.is_on() && self.pauses.holds(self.may_write(slot, id))
+    }
+
+    /// Whether a command may change the dataset. EXEC may if a command of its transaction may.
+    fn may_write(&self, slot: usize, id: CommandId) -> bool {
+        let writes = |id: CommandId| self.table.command(id).row.flags.contains(Flags::WRITE);
+        writes(id)
+            || self.table.command(id).row.flags.contains(Flags::NOT_QUEUED)
+                && transaction::is_exec(self.table.command(id).row)
+                && self.clients.get_at(slot).transaction.as_ref().is_some_and(|t| t.commands().any(writes))
+    }
+
+    /// Whether a command becomes part of a transaction instead of running.
+    #[inline]
+    fn is_queued(&self, slot: usize, id: CommandId) -> bool {
+        self.clients.get_at(slot).transaction.is_some()
+            && !self.table.command(id).row.flags.contains(Flags::NOT_QUEUED)
+    }
+
+    fn queue(&mut self, slot: usize, id: CommandId, argv: Argv<'_>) {
+        let client = self.clients.at(slot);
+        client.flags -= ClientFlags::PAUSED;
+        if let Some(transaction) = &mut client.transaction {
+            transaction.queue(id, argv);
+        }
+    }
+
+    /// A command was refused: if that is part of a transaction, EXEC is going to be refused too. If it is EXEC itself,
+    /// that was the end of the transaction, and the error says so.
+    fn fail_transaction(&mut self, slot: usize, found: Found, error: Error) -> Error {
+        let client = self.clients.at(slot);
+        if let Found::Command(id) = found
+            && transaction::is_exec(self.table.command(id).row)
+        {
+            client.transaction = None;
+            client.flags -= ClientFlags::SPOILED;
+            self.watches.forget(slot as u32, &std::mem::take(&mut client.watched));
+            return Error::aborted(&error);
+        }
+        if let Some(transaction) = &mut client.transaction {
+            transaction.fail();
+        }
+        error
+    }
+
+    /// Tells those who wait for keys or watch them which ones have changed.
+    pub(crate) fn note_changes(&mut self, keyspace: &mut Keyspace) {
+        let State { blocking, watches, clients, .. } = self;
+        let mut spoil = |slot: u32| clients.at(slot as usize).flags |= ClientFlags::SPOILED;
+        let mut swaps = Vec::new();
+        keyspace.drain_changes(&mut |change| match change {
+            Change::Key { db, key } => {
+                blocking.note(db, key);
+                watches.changed(db, key, &mut spoil);
+            }
+            Change::Flush { db } => {
+                blocking.note_all(db);
+                watches.flushed(db, &mut spoil);
+            }
+            Change::Swap { a, b } => {
+                blocking.note_all(a);
+                blocking.note_all(b);
+                swaps.push((a, b));
+            }
+        });
+        for pair in swaps {
+            let mut exists = |db: usize, key: &[u8]| {
+                let key = keyspace.key(key);
+                keyspace.peek(db, key).is_some()
+            };
+            watches.swapped(pair, &mut exists, &mut spoil);
+        }
+    }
+}
+
+impl Ctx<'_> {
+    /// Runs another command as a part of this one: at the same time, for the same client, without waiting for anything.
+    /// The reply is appended to `out`.
+    pub(crate) fn call(&mut self, id: CommandId, argv: Argv<'_>, out: &mut ReplyBuf) {
+        let key = self.state.first_key(self.keyspace, Found::Command(id), argv);
+        let (slot, now_us) = (self.client, self.now_us);
+        let call = Call { argv, key, slot, id, now_us, may_block: false };
+        let ran = call_handler(self.keyspace, self.state, self.links, &call, out);
+        self.state.show(self.links, slot, &ran, out);
+        self.state.account(self.links, &call, &ran);
+        self.db = self.state.clients.at(slot).db;
     }
 }
 
@@ -237,6 +403,8 @@ impl Engine {
             config: options.config,
             pauses: Pauses::default(),
             blocking: Blocking::default(),
+            watches: Watches::default(),
+            effects: Effects::default(),
             monitors: Vec::new(),
             command_logs: CommandLogs::default(),
             redacted: Vec::new(),
@@ -248,6 +416,7 @@ impl Engine {
             next_cron_ms: 0,
             next_compact_ms: 0,
             touch: true,
+            skip_checksums: false,
         };
         Engine { keyspace, state }
     }
@@ -262,6 +431,17 @@ impl Engine {
             self.state.table.rename(name(0), name(1)).map_err(|reason| line.error(reason))?;
         }
         Ok(())
+    }
+
+    /// Begins to log the effects of commands, or ends that.
+    pub fn log_effects(&mut self, on: bool) {
+        self.state.effects.set_on(on, &mut self.keyspace);
+    }
+
+    /// The effects since the last call, as a client would send them. `buffer`, which is empty, takes their place.
+    pub fn take_effects(&mut self, buffer: Vec<u8>) -> Vec<u8> {
+        self.state.effects.note_expired(&mut self.keyspace);
+        self.state.effects.take(buffer)
     }
 
     /// The configuration in force.
@@ -292,7 +472,9 @@ impl Engine {
 
     /// A client is gone.
     pub fn disconnected(&mut self, id: ClientId) {
-        self.state.clients.remove(id);
+        if let Some(client) = self.state.clients.remove(id) {
+            self.state.watches.forget(id.slot, &client.watched);
+        }
         self.state.monitors.retain(|other| *other != id);
         self.state.pauses.forget(id);
         self.state.blocking.leave(id);
@@ -374,6 +556,27 @@ impl Engine {
                 self.keyspace.prefetch_entry(db, key);
             }
         }
+        self.prefetch_objects(db, window);
+    }
+
+    /// Fetches what collections keep outside of their entries: two more steps, each of which needs what the one before
+    /// has fetched.
+    fn prefetch_objects(&self, db: usize, window: &[Prepared<'_>]) {
+        let mut objects = 0u32;
+        for (i, prepared) in window.iter().enumerate() {
+            if let (Some(key), Found::Command(id)) = (prepared.key, prepared.found)
+                && self.state.table.command(id).row.group.is_collection()
+                && self.keyspace.prefetch_object(db, key)
+            {
+                objects |= 1 << i;
+            }
+        }
+        while objects != 0 {
+            if let Some(key) = window[objects.trailing_zeros() as usize].key {
+                self.keyspace.prefetch_members(db, key);
+            }
+            objects &= objects - 1;
+        }
     }
 
     /// Executes one command.
@@ -398,14 +601,22 @@ impl Engine {
     ) -> Next {
         let mark = out.mark();
         let next = match self.state.admit(slot, prepared) {
-            Ok(id) if self.state.is_paused(id) => {
+            Ok(id) if self.state.is_paused(slot, id) => {
                 let client = self.state.clients.at(slot);
                 client.flags |= ClientFlags::PAUSED;
                 self.state.pauses.add(client.id);
                 return Next::Pause;
             }
+            Ok(id) if self.state.is_queued(slot, id) => {
+                self.state.queue(slot, id, prepared.argv);
+                out.simple("QUEUED");
+                Next::Continue
+            }
             Ok(id) => self.run(links, slot, id, prepared, out),
-            Err(error) => self.refuse(prepared, &error, out),
+            Err(error) => {
+                let error = self.state.fail_transaction(slot, prepared.found, error);
+                self.refuse(prepared, &error, out)
+            }
         };
         if next != Next::Wait && !self.state.clients.at(slot).ends_reply() {
             out.truncate(mark);
@@ -433,7 +644,7 @@ impl Engine {
         Next::Continue
     }
 
-    /// Runs a command that has passed all checks: the only place where handlers are called.
+    /// Runs a command that has passed all checks.
     #[inline]
     fn run(
         &mut self,
@@ -444,44 +655,20 @@ impl Engine {
         out: &mut ReplyBuf,
     ) -> Next {
         let Engine { keyspace, state } = self;
-        let began = state.last_ns;
-        let now_us = state.turn.1 + began.saturating_sub(state.turn.0) / 1000;
+        let now_us = state.turn.1 + state.last_ns.saturating_sub(state.turn.0) / 1000;
         keyspace.set_now(now_us / 1000);
         let client = state.clients.at(slot);
         client.last_command = Some(id as u16);
         client.last_active_ms = now_us / 1000;
         client.commands += u64::from(!state.blocking.is_retry());
         client.flags -= ClientFlags::PAUSED;
-        let (db, touch) = (client.db, !client.flags.contains(ClientFlags::NO_TOUCH));
+        let touch = !client.flags.contains(ClientFlags::NO_TOUCH);
         if touch != state.touch {
             state.touch = touch;
             keyspace.set_touch(touch);
         }
-        let row = state.table.command(id).row;
-        let (mark, pending) = (out.mark(), out.len());
-        let mut cx = Ctx {
-            argv: prepared.argv,
-            out: &mut *out,
-            keyspace,
-            db,
-            now_us,
-            client: slot,
-            command: id,
-            state,
-            links,
-            first_key: prepared.key,
-            may_block: true,
-        };
-        let result = (row.run)(&mut cx);
-        if let Err(error) = &result {
-            let text = error.reply();
-            out.truncate(mark);
-            out.error(&text);
-            state.stats.count_error(&text);
-        }
-        state.last_ns = links.clock_ns();
-        let nanos = state.last_ns.saturating_sub(began);
-        let mut ran = Ran { argv: prepared.argv, row, db, now_us, nanos, reply: out.len() - pending };
+        let call = Call { argv: prepared.argv, key: prepared.key, slot, id, now_us, may_block: true };
+        let mut ran = call_handler(keyspace, state, links, &call, out);
         if !state.blocking.is_retry() {
             state.show(links, slot, &ran, out);
         }
@@ -490,9 +677,7 @@ impl Engine {
             return Next::Wait;
         }
         ran.nanos += state.blocking.spent();
-        state.stats.count_call(id, ran.nanos, result.is_err(), state.settings.latency_tracking);
-        state.log(links, slot, &ran);
-        state.redacted.clear();
+        state.account(links, &call, &ran);
         match state.clients.at(slot).close {
             None => Next::Continue,
             Some(Close::AfterReply) => Next::CloseAfterReply,
@@ -530,7 +715,7 @@ impl Engine {
         if self.keyspace.has_changes() {
             self.serve_waiting(links);
         }
-        self.keyspace.set_recording(!self.state.blocking.is_empty());
+        self.keyspace.set_recording(!self.state.blocking.is_empty() || !self.state.watches.is_empty());
         let wakes = [self.state.pauses.deadline(), self.state.blocking.deadline_ms(), expiry];
         let wake = self.state.next_cron_ms.min(self.state.next_compact_ms);
         wakes.into_iter().flatten().fold(wake, u64::min)

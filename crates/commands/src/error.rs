@@ -100,6 +100,13 @@ impl From<WrongKind> for Error {
 }
 
 impl Error {
+    /// The error of EXEC when it is itself refused.
+    pub(crate) fn aborted(reason: &Error) -> Error {
+        let text = reason.to_string();
+        let text = text.strip_prefix("ERR ").unwrap_or(&text);
+        Error::other(format!("EXECABORT Transaction discarded because of: {text}"))
+    }
+
     /// No command has the first word as its name.
     pub(crate) fn unknown_command(argv: Argv<'_>) -> Error {
         let mut args = Vec::new();

@@ -6,8 +6,8 @@
 
 use std::str::FromStr;
 
-use rustc_apfloat::ieee::X87DoubleExtended;
-use rustc_apfloat::{Float, Round};
+use rustc_apfloat::ieee::{Double, X87DoubleExtended};
+use rustc_apfloat::{Float, FloatConvert, Round};
 
 /// Longer texts are not read as numbers (bytes); as in the peers.
 const MAX_TEXT: usize = 5 * 1024 - 1;
@@ -49,6 +49,12 @@ impl LongDouble {
         let product = (self.0 * X87DoubleExtended::from_i128(1000).value).value;
         let milliseconds = product.to_i128_r(65, Round::TowardPositive, &mut false).value;
         i64::try_from(milliseconds.max(i64::MIN.into())).ok()
+    }
+
+    /// The nearest double; beyond their range infinite or 0.
+    pub(crate) fn to_f64(self) -> f64 {
+        let double: Double = self.0.convert(&mut false).value;
+        f64::from_bits(double.to_bits() as u64)
     }
 
     /// Whether this is neither infinite nor not a number.

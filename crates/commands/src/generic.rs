@@ -1,11 +1,13 @@
 //! Keys of any type: the rows of the group, and what its commands share. The commands look at what a key holds no
 //! further than its type and its deadline.
 
+mod dump;
 mod expire;
 mod key;
 mod object;
 mod rename;
 mod scan;
+mod sort;
 
 use carnelian_keyspace::Keyspace;
 
@@ -13,9 +15,12 @@ use crate::args::int;
 use crate::error::Error;
 use crate::row::{Acl, Group, Row};
 
+pub(crate) use scan::parse_cursor;
+
 pub(crate) static ROWS: &[Row] = &[
     rename::COPY,
     key::DEL,
+    dump::DUMP,
     key::EXISTS,
     expire::EXPIRE,
     expire::EXPIREAT,
@@ -31,7 +36,10 @@ pub(crate) static ROWS: &[Row] = &[
     scan::RANDOMKEY,
     rename::RENAME,
     rename::RENAMENX,
+    dump::RESTORE,
     scan::SCAN,
+    sort::SORT,
+    sort::SORT_RO,
     key::TOUCH,
     expire::TTL,
     key::TYPE,

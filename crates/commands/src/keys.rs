@@ -52,12 +52,14 @@ pub(crate) fn find(row: &Row, argv: Argv<'_>) -> Result<Vec<FoundKey>, KeysError
                 }
                 (begin + first, end, step)
             }
+            Find::Unknown => continue,
         };
         if last >= argv.len() {
             return Err(KeysError);
         }
         found.extend((first..=last).step_by(step).map(|index| FoundKey { index, flags }));
     }
+    found.extend(row.more_keys.and_then(|more| more(argv)));
     Ok(found)
 }
 
@@ -75,6 +77,7 @@ fn begin(spec: &KeySpec, argv: Argv<'_>) -> Option<usize> {
             };
             at + 1
         }
+        Begin::Unknown => return None,
     };
     (begin < argv.len()).then_some(begin)
 }

@@ -29,6 +29,12 @@ impl Pauses {
         self.current = None;
     }
 
+    /// Whether there is one.
+    #[inline]
+    pub(crate) fn is_on(&self) -> bool {
+        self.current.is_some()
+    }
+
     /// Whether a command waits.
     #[inline]
     pub(crate) fn holds(&self, write: bool) -> bool {

@@ -5,6 +5,7 @@ use carnelian_resp::Argv;
 
 use crate::context::Ctx;
 use crate::error::Error;
+use crate::keys::FoundKey;
 
 /// What executes a command: arguments in `cx.argv`, replies to `cx.out`. If it returns an error, whatever it has
 /// appended is dropped and the error is the reply.
@@ -30,6 +31,8 @@ pub struct Row {
     pub keys: &'static [KeySpec],
     /// What it does to its keys, if that depends on the other arguments.
     pub(crate) key_flags: Option<fn(Argv<'_>) -> KeyFlags>,
+    /// Finds a key that no specification describes.
+    pub(crate) more_keys: Option<fn(Argv<'_>) -> Option<FoundKey>>,
     /// The arguments, in the grammar that the module `syntax` describes.
     pub syntax: &'static str,
     /// Time complexity; empty for containers.
@@ -56,6 +59,7 @@ impl Row {
         acl: Acl::empty(),
         keys: &[],
         key_flags: None,
+        more_keys: None,
         syntax: "",
         complexity: "",
         tips: &[],
@@ -127,6 +131,12 @@ pub enum Group {
 }
 
 impl Group {
+    /// Whether its commands work on keys that may hold many elements.
+    #[inline]
+    pub(crate) fn is_collection(self) -> bool {
+        matches!(self, Group::List | Group::Set | Group::SortedSet | Group::Hash | Group::Geo | Group::Stream)
+    }
+
     /// The name in COMMAND DOCS.
     pub fn name(self) -> &'static str {
         match self {
@@ -192,6 +202,8 @@ bitflags::bitflags! {
         const NO_ASYNC_LOADING = 1 << 17;
         /// Runs beside a script that has run too long.
         const ALLOW_BUSY = 1 << 18;
+        /// Runs at once inside a transaction, whose end it may be. Not shown by COMMAND.
+        const NOT_QUEUED = 1 << 19;
     }
 
     /// ACL categories.
@@ -299,6 +311,8 @@ pub enum Begin {
     Index(usize),
     /// After this word, which is searched from argument `from` on (backwards from the end if negative).
     Keyword(&'static str, i32),
+    /// It cannot be told from the arguments' places.
+    Unknown,
 }
 
 /// How keys are found from the beginning.
@@ -323,9 +337,16 @@ pub enum Find {
         /// Distance between keys.
         step: usize,
     },
+    /// It cannot be told from the arguments' places.
+    Unknown,
 }
 
 impl KeySpec {
+    /// Keys that the arguments' places do not tell.
+    pub const fn unknown(flags: KeyFlags) -> KeySpec {
+        KeySpec { flags, begin: Begin::Unknown, find: Find::Unknown }
+    }
+
     /// One key at argument `index`.
     pub const fn one(index: usize, flags: KeyFlags) -> KeySpec {
         KeySpec::range(index, 0, 1, flags)

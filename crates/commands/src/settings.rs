@@ -35,6 +35,7 @@ fn limits(config: &Config) -> Limits {
     let size = |directive| usize::try_from(config.size(directive)).unwrap_or(usize::MAX);
     Limits {
         list_max_listpack_size: config.int(LIST_MAX_LISTPACK_SIZE),
+        list_plain_threshold: 0,
         hash_max_listpack_entries: size(HASH_MAX_LISTPACK_ENTRIES),
         hash_max_listpack_value: size(HASH_MAX_LISTPACK_VALUE),
         set_max_intset_entries: size(SET_MAX_INTSET_ENTRIES),
@@ -66,7 +67,15 @@ impl Settings {
 
     /// Takes over changed values.
     pub(crate) fn reload(&mut self, config: &Config, keyspace: &mut Keyspace) {
+        let list_plain_threshold = self.limits.list_plain_threshold;
         *self = Settings::new(config);
+        self.limits.list_plain_threshold = list_plain_threshold;
+        self.apply_to(keyspace);
+    }
+
+    /// Sets from which size on elements of lists stand alone; see [`Limits::list_plain_threshold`].
+    pub(crate) fn set_list_plain_threshold(&mut self, bytes: usize, keyspace: &mut Keyspace) {
+        self.limits.list_plain_threshold = bytes;
         self.apply_to(keyspace);
     }
 

@@ -9,6 +9,9 @@ static FAMILIES: &[&[Row]] = &[
     crate::connection::ROWS,
     crate::connection::client::ROWS,
     crate::generic::ROWS,
+    crate::geo::ROWS,
+    crate::hash::ROWS,
+    crate::hyperloglog::ROWS,
     crate::monitor::ROWS,
     crate::server::ROWS,
     crate::server::configuration::ROWS,
@@ -17,8 +20,12 @@ static FAMILIES: &[&[Row]] = &[
     crate::server::introspection::ROWS,
     crate::server::lolwut::ROWS,
     crate::server::memory::ROWS,
+    crate::list::ROWS,
+    crate::sorted_set::ROWS,
+    crate::set::ROWS,
     crate::stream::ROWS,
     crate::string::ROWS,
+    crate::transaction::ROWS,
 ];
 
 /// Index of a command or subcommand in the [`Table`].
@@ -247,7 +254,7 @@ mod tests {
             let name = table.command(id).row.name;
             assert_eq!(table.find_full(name.as_bytes()), Some(id));
             assert_eq!(table.find_full(name.to_uppercase().as_bytes()), Some(id));
-            assert_eq!(table.find_full(format!("{name}x").as_bytes()), None);
+            assert_eq!(table.find_full(format!("{name}~").as_bytes()), None);
             for child in table.children(id) {
                 let (name, sub) = (name.to_uppercase(), table.command(child).row.name);
                 assert_eq!(table.find(name.as_bytes(), Some(sub.as_bytes())), Found::Command(child));

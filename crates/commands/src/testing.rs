@@ -73,6 +73,12 @@ impl Session {
         self.engine.before_sleep(&mut self.outside);
     }
 
+    /// Lets time pass in which the engine does nothing, so that nothing expires by itself.
+    pub(crate) fn sleep_ms(&mut self, ms: u64) {
+        self.outside.now_ns += ms * 1_000_000;
+        self.engine.turn(self.outside.now_ns, START_MS * 1000 + self.outside.now_ns / 1000);
+    }
+
     /// Lines of one client as a batch: what became of it, and all replies.
     pub(crate) fn batch_of(&mut self, client: usize, lines: &[&str]) -> (BatchOutcome, Vec<String>) {
         let input: String = lines.iter().map(|line| format!("{line}\r\n")).collect();

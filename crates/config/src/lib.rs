@@ -33,7 +33,7 @@ mod value;
 pub use config::{Access, Change, Config, SetError};
 pub use file::{Declaration, LoadError, Location, Source};
 pub use table::{Directive, Effect, Kind, Row, Unit};
-pub use value::{ClientClass, KeyspaceEvents, OutputLimit, SavePoint, ShutdownFlags, Value};
+pub use value::{ClientClass, KeyspaceEvents, OutputLimit, SavePoint, ShutdownFlags, Value, parse_memory};
 
 /// The Redis version whose texts and defaults this crate reproduces.
 pub const COMPATIBLE_VERSION: &str = "8.2.3";

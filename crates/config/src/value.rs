@@ -382,7 +382,7 @@ fn parse_octal(arg: &[u8]) -> Option<i128> {
 }
 
 /// Digits and a unit. The empty text is 0, and what does not fit 64 bits is the largest number.
-fn parse_memory(arg: &[u8]) -> Option<u64> {
+pub fn parse_memory(arg: &[u8]) -> Option<u64> {
     // The peers read up to a NUL.
     let arg = arg.split(|byte| *byte == 0).next().unwrap_or_default();
     let digits = arg.iter().take_while(|c| c.is_ascii_digit()).count();

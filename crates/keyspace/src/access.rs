@@ -39,6 +39,15 @@ impl AccessPolicy {
         }
     }
 
+    /// The clock of a key that was last used so many seconds ago, or so often (logarithmically), whichever the policy
+    /// measures.
+    pub(crate) fn told(self, now: u64, idle_seconds: Option<u64>, frequency: Option<u8>) -> Option<u32> {
+        match self {
+            AccessPolicy::Recency => Some(seconds(now.saturating_sub(idle_seconds?.saturating_mul(1000)))),
+            AccessPolicy::Frequency { .. } => Some(minutes(now) << 8 | u32::from(frequency?)),
+        }
+    }
+
     /// The clock after a use at `now`.
     #[inline]
     pub(crate) fn used(self, clock: u32, now: u64, random: &mut Random) -> u32 {
@@ -76,6 +85,16 @@ mod tests {
         let p = AccessPolicy::Recency;
         let wrap = (1u64 << 24) * 1000;
         assert_eq!(p.idle_seconds(p.created(wrap - 2000), wrap + 3000), 5);
+    }
+
+    #[test]
+    fn what_is_told_is_what_is_measured() {
+        let now = 1_000_000_000_000;
+        let p = AccessPolicy::Recency;
+        assert_eq!(p.told(now, Some(500), Some(3)).map(|clock| p.idle_seconds(clock, now)), Some(500));
+        assert_eq!(p.told(now, None, Some(3)), None);
+        let p = AccessPolicy::Frequency { log_factor: 10, decay_minutes: 1 };
+        assert_eq!(p.told(now, Some(500), Some(200)).map(|clock| p.frequency(clock, now)), Some(200));
     }
 
     #[test]

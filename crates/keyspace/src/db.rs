@@ -17,6 +17,8 @@ pub(crate) struct Db {
     /// Keys with a deadline, and the sum of their deadlines.
     volatile: usize,
     deadline_sum: u128,
+    /// Hashes some fields of which have deadlines.
+    timed_hashes: usize,
     /// Entries that hold something outside of the slabs.
     outline: usize,
     /// Set while a snapshot has not walked all of this database.
@@ -39,6 +41,7 @@ impl Db {
             blocks: Slab::new(Arc::clone(pool)),
             volatile: 0,
             deadline_sum: 0,
+            timed_hashes: 0,
             outline: 0,
             walk: None,
         }
@@ -50,6 +53,10 @@ impl Db {
 
     pub(crate) fn volatile(&self) -> usize {
         self.volatile
+    }
+
+    pub(crate) fn timed_hashes(&self) -> usize {
+        self.timed_hashes
     }
 
     /// The mean deadline of the keys that have one, in unix milliseconds.
@@ -140,9 +147,17 @@ impl Db {
         entry.free(&mut self.entries)
     }
 
+    /// After the object of an entry was changed in place: renews what the entry and the table know of it.
+    pub(crate) fn refresh_object(&mut self, found: (Entry, Place)) {
+        self.timed_hashes -= usize::from(found.0.has_timed_fields());
+        found.0.refresh_object();
+        self.timed_hashes += usize::from(found.0.has_timed_fields());
+        self.note_due(found);
+    }
+
     /// Tells the table when something is to be done about an entry, after it may have come earlier.
     #[inline]
-    pub(crate) fn note_due(&mut self, (entry, place): (Entry, Place)) {
+    fn note_due(&mut self, (entry, place): (Entry, Place)) {
         let due = entry.due();
         if due != u64::MAX {
             self.table.note_deadline(&mut self.blocks, place, due);
@@ -151,7 +166,7 @@ impl Db {
 
     /// Removes about `max` entries that are due at `now`. Before an entry is freed, `gone` sees it; `reap` gets what
     /// it held outside of its block. Entries that stay, since only fields of theirs are due, are named to `fields`:
-    /// their fields have to be removed and the rest noted again (`note_due`).
+    /// their fields have to be removed, which notes the rest again.
     #[allow(unsafe_code)]
     pub(crate) fn remove_due(
         &mut self,
@@ -163,6 +178,7 @@ impl Db {
     ) -> usize {
         let (entries, walk) = (&mut self.entries, self.walk);
         let (volatile, sum, outline) = (&mut self.volatile, &mut self.deadline_sum, &mut self.outline);
+        let timed_hashes = &mut self.timed_hashes;
         self.table.remove_due(&mut self.blocks, now, max, &mut |block, _| {
             // SAFETY: the table hands out live entries, which are freed here, once.
             let entry = unsafe { Entry::from_block(block) };
@@ -174,6 +190,7 @@ impl Db {
             *volatile -= 1;
             *sum -= u128::from(deadline);
             *outline -= usize::from(entry.is_outline());
+            *timed_hashes -= usize::from(entry.has_timed_fields());
             if let Some(outside) = entry.free(entries) {
                 reap(outside);
             }
@@ -233,6 +250,7 @@ impl Db {
             self.deadline_sum += u128::from(at);
         }
         self.outline += usize::from(entry.is_outline());
+        self.timed_hashes += usize::from(entry.has_timed_fields());
     }
 
     fn discount(&mut self, entry: Entry) {
@@ -241,6 +259,7 @@ impl Db {
             self.deadline_sum -= u128::from(at);
         }
         self.outline -= usize::from(entry.is_outline());
+        self.timed_hashes -= usize::from(entry.has_timed_fields());
     }
 
     /// Visits every entry, expired or not.

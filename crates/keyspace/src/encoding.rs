@@ -4,6 +4,7 @@
 pub mod hll;
 pub mod intset;
 pub mod listpack;
+pub mod ordered;
 
 use std::fmt;
 

@@ -19,7 +19,7 @@
 #![allow(unsafe_code)]
 
 use crate::slab::{Slab, block_size};
-use crate::table::{BlockPtr, Layout};
+use crate::table::{BlockPtr, Layout, prefetch};
 use crate::types::{self, Object, Packing};
 use crate::value::{Blob, Kind, Str, Value};
 use std::alloc;
@@ -327,6 +327,17 @@ impl Entry {
         }
     }
 
+    /// Whether the entry is a hash some fields of which have deadlines. Of an object, this is as of the last
+    /// [`Entry::refresh_object`].
+    #[inline]
+    pub(crate) fn has_timed_fields(self) -> bool {
+        match self.repr() {
+            Repr::HashTtl => true,
+            Repr::PackedHashTtl => self.field_due() != u64::MAX,
+            _ => false,
+        }
+    }
+
     #[cold]
     fn field_due(self) -> u64 {
         // SAFETY: the reference ends here.
@@ -474,6 +485,19 @@ impl Entry {
     pub(crate) fn object<'a>(self) -> Option<&'a mut Object> {
         // SAFETY: the entry holds a Box there.
         self.repr().is_object().then(|| unsafe { &mut **self.object_ref() })
+    }
+
+    /// Asks the processor for the object, if there is one.
+    #[inline]
+    pub(crate) fn prefetch_object(self) -> bool {
+        let is_object = self.repr().is_object();
+        if is_object {
+            // SAFETY: the entry holds a Box there, which is not followed.
+            let object = unsafe { self.object_ref().cast::<*const u8>().read() };
+            prefetch(object);
+            prefetch(object.wrapping_add(64));
+        }
+        is_object
     }
 
     /// Renews what the tag says of an object that was changed in place.

@@ -110,6 +110,30 @@ pub enum Change<'a> {
     },
 }
 
+/// What was removed since its deadline passed; see [`Keyspace::log_expiries`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Expired<'a> {
+    /// A key.
+    Key {
+        /// Its database.
+        db: usize,
+        /// Its bytes.
+        key: &'a [u8],
+    },
+    /// A field of a hash.
+    Field {
+        /// The database.
+        db: usize,
+        /// The key of the hash.
+        key: &'a [u8],
+        /// The field's bytes.
+        field: &'a [u8],
+    },
+}
+
+/// What has expired, as it is kept: database, key, and field.
+type ExpiredLog = Vec<(usize, Box<[u8]>, Option<Box<[u8]>>)>;
+
 /// Recorded changes, as they are kept: keys own their bytes.
 enum Recorded {
     Key(usize, Box<[u8]>),
@@ -129,6 +153,8 @@ pub struct Keyspace {
     buffer: Vec<u8>,
     /// Changes, while someone wants to know them.
     recorded: Option<Vec<Recorded>>,
+    /// Keys and fields that have expired, while someone wants to know them.
+    expired: Option<ExpiredLog>,
     pool: Arc<PagePool>,
     hasher: Hasher,
     now: u64,
@@ -159,6 +185,7 @@ impl Keyspace {
             limits: Limits::default(),
             buffer: Vec::new(),
             recorded: None,
+            expired: None,
             pool,
             hasher,
             now: 0,
@@ -230,6 +257,22 @@ impl Keyspace {
         self.dbs[db].table.prefetch_block(key.hash);
     }
 
+    /// Asks the processor for the object of a key whose entry was prefetched before; whether it has one.
+    #[inline]
+    pub fn prefetch_object(&self, db: usize, key: Key<'_>) -> bool {
+        self.dbs[db].find(key).is_some_and(|(entry, _)| entry.prefetch_object())
+    }
+
+    /// Asks the processor for what an object that was prefetched before points to.
+    #[inline]
+    pub fn prefetch_members(&self, db: usize, key: Key<'_>) {
+        if let Some((entry, _)) = self.dbs[db].find(key)
+            && let Some(object) = entry.object()
+        {
+            object.prefetch();
+        }
+    }
+
     // --- single keys ------------------------------------------------------------------------------
 
     /// A user's read: counts a hit or a miss and updates the access clock.
@@ -261,6 +304,25 @@ impl Keyspace {
     pub fn peek(&mut self, db: usize, key: Key<'_>) -> Option<Item<'_>> {
         let (entry, _) = self.find(db, key)?;
         Some(Item::new(entry, self.policy))
+    }
+
+    /// Users' reads of several keys at once, in the order of the keys, together with what it takes to build
+    /// collections from them.
+    pub fn read_all<'k>(
+        &'k mut self,
+        db: usize,
+        keys: impl Iterator<Item = Key<'k>>,
+    ) -> (Vec<Option<Item<'k>>>, Space<'k>) {
+        let policy = self.policy;
+        // Reading removes expired keys only, never the entry of a key that was read before.
+        let mut found = |key| {
+            let (entry, _) = self.find_counted(db, key)?;
+            self.touch(entry);
+            Some(Item::new(entry, policy))
+        };
+        let items = keys.map(&mut found).collect();
+        // Building collections takes and frees blocks of their own; it changes no entry.
+        (items, self.space())
     }
 
     /// A guard for changing one key, present or absent.
@@ -297,6 +359,9 @@ impl Keyspace {
     fn expire(&mut self, db: usize, key: Key<'_>, found: (Entry, Place)) {
         self.remove_found(db, found);
         self.stats.expired += 1;
+        if let Some(expired) = &mut self.expired {
+            expired.push((db, key.bytes.into(), None));
+        }
         self.report(db, key.bytes, &[EXPIRED]);
     }
 
@@ -417,9 +482,9 @@ impl Keyspace {
         self.buffer = buffer;
     }
 
-    /// Notes when something is to be done about an entry that was changed in place.
-    pub(crate) fn note_due(&mut self, db: usize, found: (Entry, Place)) {
-        self.dbs[db].note_due(found);
+    /// After the object of an entry was changed in place.
+    pub(crate) fn refresh_object(&mut self, db: usize, found: (Entry, Place)) {
+        self.dbs[db].refresh_object(found);
     }
 
     pub(crate) fn policy(&self) -> AccessPolicy {
@@ -467,6 +532,21 @@ impl Keyspace {
         }
     }
 
+    /// Begins or ends to log what is removed because its deadline has passed.
+    pub fn log_expiries(&mut self, on: bool) {
+        self.expired = on.then(Vec::new);
+    }
+
+    /// Hands out what was logged since the last call, in order.
+    pub fn drain_expired(&mut self, visit: &mut dyn FnMut(Expired<'_>)) {
+        for (db, key, field) in self.expired.iter_mut().flat_map(std::mem::take) {
+            visit(match &field {
+                Some(field) => Expired::Field { db, key: &key, field },
+                None => Expired::Key { db, key: &key },
+            });
+        }
+    }
+
     /// A generator of its own for a command that draws members, seeded from the keyspace's.
     pub fn fork_random(&mut self) -> Random {
         Random::new(self.random.next())
@@ -492,6 +572,11 @@ impl Keyspace {
     /// Keys that have a deadline.
     pub fn volatile_len(&self, db: usize) -> usize {
         self.dbs[db].volatile()
+    }
+
+    /// Hashes some fields of which have deadlines.
+    pub fn timed_hashes(&self, db: usize) -> usize {
+        self.dbs[db].timed_hashes()
     }
 
     /// The mean time to live of the keys that have a deadline, in milliseconds.
@@ -634,6 +719,7 @@ impl Keyspace {
         let (now, epoch, policy) = (self.now, self.epoch, self.policy);
         let (stats, snapshot, observer) = (&mut self.stats, &mut self.snapshot, &mut self.observer);
         let (reaper, members, recorded) = (&mut self.reaper, &mut self.members, &mut self.recorded);
+        let expired = &mut self.expired;
         let mut gone = |entry: Entry, deadline: u64, walk: Option<Walk>| {
             if let (Some(snapshot), Some(walk)) = (snapshot.as_mut(), walk)
                 && entry.epoch() != epoch
@@ -648,6 +734,9 @@ impl Keyspace {
             if let Some(recorded) = recorded {
                 recorded.push(Recorded::Key(number, key.into()));
             }
+            if let Some(expired) = expired {
+                expired.push((number, key.into(), None));
+            }
         };
         let mut hashes: Vec<Box<[u8]>> = Vec::new();
         let mut removed = self.dbs[number].remove_due(
@@ -660,31 +749,71 @@ impl Keyspace {
         self.stats.expired += removed as u64;
         for key in hashes {
             // At least one each, since the table has forgotten when they are due.
-            removed += self.expire_fields(number, &key, max.saturating_sub(removed).max(1));
+            removed += self.expire_some_fields(number, &key, max.saturating_sub(removed).max(1));
         }
         removed
     }
 
     /// Removes up to `max` fields of a hash that are due.
-    fn expire_fields(&mut self, db: usize, key: &[u8], max: usize) -> usize {
+    fn expire_some_fields(&mut self, db: usize, key: &[u8], max: usize) -> usize {
         let (key, now) = (self.key(key), self.now);
-        let Some(found) = self.find(db, key) else { return 0 };
-        let due = now.saturating_sub(found.0.due());
-        let mut guard = Write::new(self, db, key, Some(found));
-        let mut removed = 0;
-        let edited = guard.edit(|hash: &mut Hash, space| {
-            hash.remove_due(now, max, space, &mut |_| removed += 1);
+        let Some((entry, _)) = self.find(db, key) else { return 0 };
+        let due = now.saturating_sub(entry.due());
+        let removed = self.remove_fields(db, key, |hash, space, gone| {
+            hash.remove_due(now, max, space, gone);
         });
-        debug_assert!(edited.is_ok(), "only hashes have fields with deadlines");
+        if removed > 0 {
+            self.stats.lag.record(due);
+        }
+        removed
+    }
+
+    /// Removes all fields of a hash that are due, for a command that must not meet any.
+    pub fn expire_all_fields(&mut self, db: usize, key: Key<'_>) {
+        let now = self.now;
+        self.remove_fields(db, key, |hash, space, gone| {
+            hash.remove_due(now, usize::MAX, space, gone);
+        });
+    }
+
+    /// Removes those of the named fields that are due, after a look at one of them, or before.
+    pub fn expire_fields<'f>(&mut self, db: usize, key: Key<'_>, fields: impl Iterator<Item = &'f [u8]>) {
+        let now = self.now;
+        self.remove_fields(db, key, |hash, space, gone| {
+            let is_due = |hash: &Hash, field| hash.view().get(field).is_some_and(|f| !f.is_live(now));
+            fields.filter(|field| is_due(hash, field) && hash.remove(space, field)).for_each(gone);
+        });
+    }
+
+    /// Removes fields that are due from a hash through `remove`, which names them; reports and counts them.
+    fn remove_fields(
+        &mut self,
+        db: usize,
+        key: Key<'_>,
+        remove: impl FnOnce(&mut Hash, &mut Space<'_>, &mut dyn FnMut(&[u8])),
+    ) -> usize {
+        let Some(found) = self.find(db, key) else { return 0 };
+        let (mut removed, mut expired) = (0, self.expired.take());
+        let mut guard = Write::new(self, db, key, Some(found));
+        let _no_hash = guard.edit(|hash, space| {
+            remove(hash, space, &mut |field| {
+                removed += 1;
+                if let Some(expired) = &mut expired {
+                    expired.push((db, key.bytes.into(), Some(field.into())));
+                }
+            });
+        });
         if removed == 0 {
+            // Nothing was due, or it is another type, which has no fields.
             guard.unchanged();
+            self.expired = expired;
             return 0;
         }
         let events = [HEXPIRED, Event::generic("del")];
         let events = if guard.exists() { &events[..1] } else { &events };
-        guard.commit_many(events, removed as u64);
+        guard.commit_many(events, 0);
+        self.expired = expired;
         self.stats.expired_fields += removed as u64;
-        self.stats.lag.record(due);
         removed
     }
 

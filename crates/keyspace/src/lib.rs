@@ -51,15 +51,19 @@ pub mod stream {
 pub use access::AccessPolicy;
 pub use event::{Event, EventClass};
 pub use key::Key;
-pub use keyspace::{Change, ExpireRun, Free, Keyspace, Memory, Observer, Options, Stats};
+pub use keyspace::{Change, ExpireRun, Expired, Free, Keyspace, Memory, Observer, Options, Stats};
 pub use lag::LagHistogram;
 pub use random::Random;
 pub use snapshot::SnapshotSink;
-pub use types::hash::{Hash, HashRef};
+pub use types::hash::{Field, Hash, HashRef};
+pub use types::list::ListPart;
+pub use types::list::node::End;
 pub use types::list::{List, ListRef};
 pub use types::set::{Set, SetRef};
 pub use types::stream::Stream;
-pub use types::zset::{SortedSet, SortedSetRef};
-pub use types::{Collection, Limits, Space};
+pub use types::zset::{
+    Bounds, LexBound, LexRange, ScoreOutcome, ScoreRange, ScoreUpdate, SortedSet, SortedSetRef,
+};
+pub use types::{Collection, Limits, Packing, Space};
 pub use value::{Blob, EMBSTR_MAX, Encoding, Item, Kind, Owned, Str, Value};
 pub use write::{Ttl, Write, WrongKind};

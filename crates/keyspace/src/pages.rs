@@ -3,7 +3,7 @@
 //! A [`PagePool`] is shared by all slabs of a keyspace, also those that a background thread frees,
 //! so it is the one part of the keyspace behind a lock; it is entered once per page, not per block.
 //! Giving memory back to the system takes system calls, so a page that is given back is only marked;
-//! [`PagePool::trim`], on the background thread, releases what was not taken again in the meantime. Getting
+//! [`PagePool::trim_chunk`], on the background thread, releases what was not taken again in the meantime. Getting
 //! memory from the system takes a page fault per 4 KiB, a few of which take milliseconds; so
 //! [`PagePool::prepare`], on the background thread too, keeps the next few pages present while there is growth.
 //!
@@ -265,11 +265,13 @@ impl PagePool {
     }
 
     /// Gives the memory of all free pages back to the system, and whole chunks if nothing is left in them.
+    #[cfg(test)]
     pub(crate) fn trim(&self) {
         while self.trim_chunk() {}
     }
 
-    /// Does the work of [`PagePool::trim`] for one chunk, up to 2 MiB; false if there was nothing to do.
+    /// Gives the memory of the free pages of one chunk (2 MiB) back to the system, and the whole chunk if nothing is
+    /// left in it; false if there was nothing to do.
     /// The lock is not held during the system calls, so that others can take pages meanwhile.
     pub(crate) fn trim_chunk(&self) -> bool {
         self.given.store(0, Ordering::Relaxed);

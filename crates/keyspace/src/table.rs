@@ -29,6 +29,7 @@ use crate::hash::Hasher;
 use crate::slab::{Bin, Slab};
 use std::collections::BTreeSet;
 use std::marker::PhantomData;
+use std::ops::ControlFlow;
 use std::ptr::{self, NonNull};
 
 /// What a table must know of the blocks it points to.
@@ -792,15 +793,27 @@ impl<L: Layout> Table<L> {
 
     /// Visits all blocks in no order.
     pub(crate) fn for_each(&self, visit: &mut dyn FnMut(BlockPtr)) {
+        let _ = self.try_for_each(&mut |block| {
+            visit(block);
+            ControlFlow::Continue(())
+        });
+    }
+
+    /// Visits all blocks in no order, until `visit` breaks off. The blocks of a segment are fetched together, so
+    /// that their cache misses overlap.
+    pub(crate) fn try_for_each(&self, visit: &mut dyn FnMut(BlockPtr) -> ControlFlow<()>) -> ControlFlow<()> {
         for directory in &self.roots {
             let mut last = ptr::null_mut();
             for slot in &directory.slots {
                 if slot.segment() != last {
                     last = slot.segment();
-                    Self::blocks(last).into_iter().for_each(&mut *visit);
+                    let blocks = Self::blocks(last);
+                    blocks.iter().for_each(|block| prefetch(block.get().as_ptr()));
+                    blocks.into_iter().try_for_each(&mut *visit)?;
                 }
             }
         }
+        ControlFlow::Continue(())
     }
 
     /// A block chosen uniformly: a random slot of a random bucket, taken or rejected so that every slot of
@@ -950,7 +963,7 @@ impl<L: Layout> Table<L> {
 pub(crate) const CURSOR_SHIFT: u32 = 11;
 
 #[inline(always)]
-fn prefetch(p: *const u8) {
+pub(crate) fn prefetch(p: *const u8) {
     #[cfg(all(target_arch = "x86_64", not(miri)))]
     // SAFETY: a prefetch reads nothing that the program sees, at any address.
     unsafe {

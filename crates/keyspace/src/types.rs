@@ -27,6 +27,8 @@ use zset::SortedSet;
 pub struct Limits {
     /// Positive: elements of a list's node; negative: -1 to -5 for nodes of 4, 8, 16, 32, 64 KiB.
     pub list_max_listpack_size: i64,
+    /// Bytes from which an element of a list of several nodes stands alone; 0: what exceeds a node. For tests.
+    pub list_plain_threshold: usize,
     /// Fields of a packed hash.
     pub hash_max_listpack_entries: usize,
     /// Bytes of its longest field or value.
@@ -52,6 +54,7 @@ impl Default for Limits {
     fn default() -> Self {
         Limits {
             list_max_listpack_size: -2,
+            list_plain_threshold: 0,
             hash_max_listpack_entries: 512,
             hash_max_listpack_value: 64,
             set_max_intset_entries: 512,
@@ -80,6 +83,11 @@ impl Space<'_> {
     /// The sizes up to which collections stay packed.
     pub fn limits(&self) -> &Limits {
         self.limits
+    }
+
+    /// Frees a collection that never got into the keyspace.
+    pub fn discard(&mut self, collection: impl Collection) {
+        collection.free(&mut Bin::Now(self.slab));
     }
 }
 
@@ -200,6 +208,14 @@ impl Object {
             Object::Hash(c) => Value::Hash(c.view()),
             Object::SortedSet(c) => Value::SortedSet(c.view()),
             Object::Stream(c) => Value::Stream(c),
+        }
+    }
+
+    /// Asks the processor for what the object points to.
+    #[inline]
+    pub(crate) fn prefetch(&self) {
+        if let Object::Hash(hash) = self {
+            hash.prefetch();
         }
     }
 

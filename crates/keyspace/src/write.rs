@@ -166,9 +166,9 @@ impl<'k> Write<'k> {
         }
     }
 
-    /// Changes the string, absent counting as empty, through `f`; it will have `len` bytes. The result
-    /// is `raw`. A large value is changed in place unless someone else still holds it.
-    fn edit_string(&mut self, len: usize, f: impl FnOnce(&mut Vec<u8>)) {
+    /// Changes the string, absent counting as empty, through `f`; it will have about `len` bytes, for which
+    /// there is room. The result is `raw`. A large value is changed in place unless someone else holds it.
+    pub fn edit_string<R>(&mut self, len: usize, f: impl FnOnce(&mut Vec<u8>) -> R) -> R {
         if let Some((entry, _)) = self.found
             && entry.repr() == Repr::Blob
         {
@@ -176,20 +176,17 @@ impl<'k> Write<'k> {
             self.changed = true;
             return entry.edit_blob(|blob| f(bytes_for_edit(blob, len)));
         }
-        let mut bytes = match self.item().map(|i| i.value()) {
-            Some(Value::Str(s)) => {
-                let mut v = Vec::with_capacity(len);
-                s.with_bytes(|b| v.extend_from_slice(b));
-                v
-            }
-            _ => Vec::with_capacity(len),
-        };
-        f(&mut bytes);
+        let mut bytes = Vec::with_capacity(len);
+        if let Some(Value::Str(s)) = self.item().map(|i| i.value()) {
+            s.with_bytes(|b| bytes.extend_from_slice(b));
+        }
+        let result = f(&mut bytes);
         if fits(self.key.bytes.len(), bytes.len()) {
             self.store(Payload::Short(&bytes, true), Ttl::Keep);
         } else {
             self.store(Payload::Blob(Arc::new(bytes)), Ttl::Keep);
         }
+        result
     }
 
     /// Sets or removes the deadline, in unix milliseconds. The key must exist.
@@ -199,6 +196,15 @@ impl<'k> Write<'k> {
         let entry = self.keyspace.set_deadline_found(self.db, found, at);
         self.found = Some((entry, found.1));
         self.changed = true;
+    }
+
+    /// Tells an existing key when it was last used, in seconds before now, and how often, in units of the logarithmic
+    /// counter; what the keyspace's policy does not measure is ignored.
+    pub fn set_access(&mut self, idle_seconds: Option<u64>, frequency: Option<u8>) {
+        let (entry, _) = self.found.expect("only an existing key was used");
+        if let Some(clock) = self.keyspace.policy().told(self.keyspace.now(), idle_seconds, frequency) {
+            entry.set_access(clock);
+        }
     }
 
     /// Removes the key, if it exists. A large value is freed in the background.
@@ -318,10 +324,7 @@ impl<'k> Write<'k> {
                 let bytes = bytes.to_vec();
                 self.store(Payload::Packed(packing, &bytes), Ttl::Keep);
             }
-            _ => {
-                found.0.refresh_object();
-                self.keyspace.note_due(self.db, found);
-            }
+            _ => self.keyspace.refresh_object(self.db, found),
         }
     }
 

@@ -1,5 +1,7 @@
 //! Numbers as the protocol writes them: strict decimal integers, and doubles in the form Redis prints them.
 
+mod grisu;
+
 use std::fmt;
 use std::ops::Deref;
 
@@ -49,8 +51,10 @@ fn digit(byte: u8) -> Option<u64> {
 /// Longest text of a double: sign, 17 digits, point and `e-308`; or `-0.000000` and 17 digits; or 21 digits.
 const DOUBLE_TEXT: usize = 32;
 
-/// Most zeros between the last digit and the point, or most digits behind it, for a number to be written out.
-const MOST_ZEROS: i32 = 6;
+/// Most digits behind the point for a number to be written out.
+const MOST_DECIMALS: i32 = 6;
+/// Most zeros between the last digit and the point for a number to be written out.
+const MOST_ZEROS: i32 = 7;
 
 /// The text of a double, on the stack. Dereferences to its bytes.
 #[derive(Clone, Copy)]
@@ -88,9 +92,9 @@ impl fmt::Display for DoubleText {
     }
 }
 
-/// The text of a double in replies: the shortest digits that read back as the same value, in Redis's form.
+/// The text of a double in replies: few digits that read back as the same value, in Redis's form.
 ///
-/// Whole numbers up to 2^62 are written out, and longer ones as long as at most six zeros follow the digits.
+/// Whole numbers up to 2^62 are written out, and longer ones as long as at most seven zeros follow the digits.
 /// A fraction is written out if its last digit is at most six places behind the point, or its leading digit
 /// within four places of it. All others are `d.ddde+N` or `d.ddde-N`. Infinities are `inf` and `-inf`, and
 /// anything else is `nan`.
@@ -100,6 +104,8 @@ impl fmt::Display for DoubleText {
 /// assert_eq!(format_double(3.0).to_string(), "3");
 /// assert_eq!(format_double(0.00001).to_string(), "0.00001");
 /// assert_eq!(format_double(1e21).to_string(), "1e+21");
+/// assert_eq!(format_double(1234567890123e7).to_string(), "12345678901230000000");
+/// assert_eq!(format_double(1e22).to_string(), "1e+22");
 /// ```
 pub fn format_double(value: f64) -> DoubleText {
     const WHOLE: f64 = (1u64 << 62) as f64;
@@ -115,57 +121,23 @@ pub fn format_double(value: f64) -> DoubleText {
     } else if magnitude <= WHOLE && magnitude.trunc() == magnitude {
         text.push(itoa::Buffer::new().format(magnitude as u64).as_bytes());
     } else {
-        let mut buffer = zmij::Buffer::new();
-        let shortest = buffer.format_finite(magnitude);
-        if magnitude < WHOLE && is_final(shortest.as_bytes(), magnitude) {
-            text.push(shortest.as_bytes());
-        } else {
-            arrange(&Digits::of(shortest), &mut text);
-        }
+        arrange(&Digits::of(magnitude), &mut text);
     }
     text
 }
 
-/// Whether the text of a fraction is written out, and also to be: see [`arrange`].
-fn is_final(text: &[u8], magnitude: f64) -> bool {
-    let plain = !text.contains(&b'e');
-    let short = text.iter().rev().take(MOST_ZEROS as usize + 1).any(|&byte| byte == b'.');
-    plain && (short || (1e-3..1e4).contains(&magnitude))
-}
-
-/// The digits of a finite positive double, `digits[..len] * 10^exponent`. The last one is not zero.
+/// The digits of a finite positive double, `digits[..len] * 10^exponent`.
 struct Digits {
-    digits: [u8; 24],
+    digits: [u8; grisu::MAX_DIGITS],
     len: usize,
     exponent: i32,
 }
 
 impl Digits {
-    /// Reads them from any usual text of the number.
-    fn of(text: &str) -> Self {
-        let mut this = Self { digits: [0; 24], len: 0, exponent: 0 };
-        let mut behind_point = 0;
-        for (i, &byte) in text.as_bytes().iter().enumerate() {
-            match byte {
-                b'0' if this.len == 0 => this.exponent -= behind_point,
-                b'0'..=b'9' => {
-                    this.exponent -= behind_point;
-                    this.digits[this.len] = byte;
-                    this.len += 1;
-                }
-                b'.' => behind_point = 1,
-                _ => {
-                    let exponent = text[i + 1..].parse::<i32>();
-                    this.exponent += exponent.expect("behind the digits comes `e` and a small integer");
-                    break;
-                }
-            }
-        }
-        while let [.., b'0'] = this.digits[..this.len] {
-            this.len -= 1;
-            this.exponent += 1;
-        }
-        this
+    fn of(value: f64) -> Self {
+        let mut digits = [0; grisu::MAX_DIGITS];
+        let (len, exponent) = grisu::digits(value, &mut digits);
+        Self { digits, len, exponent }
     }
 }
 
@@ -177,7 +149,7 @@ fn arrange(number: &Digits, text: &mut DoubleText) {
     if (0..=MOST_ZEROS).contains(&exponent) {
         text.push(digits);
         text.zeros(exponent as usize);
-    } else if exponent < 0 && (exponent >= -MOST_ZEROS || leading.abs() < 4) {
+    } else if exponent < 0 && (exponent >= -MOST_DECIMALS || leading.abs() < 4) {
         // The digits in front of the point, if any; zeros behind it; the other digits.
         let (whole, fraction) = digits.split_at((leading + 1).max(0) as usize);
         text.push(if whole.is_empty() { b"0" } else { whole });

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, bail};
+use carnelian_testkit::rule::Rule;
 use carnelian_testkit::{Replies, reply};
 
 use super::rules;
@@ -11,6 +12,17 @@ use super::target::Target;
 const DATABASES: usize = 16;
 /// Milliseconds by which deadlines may differ: the servers set them one after the other.
 const DEADLINE_TOLERANCE: u64 = 2000;
+
+/// How values are read, by type: a command that others refuse, its words behind the key, and how its replies are
+/// compared.
+const READERS: [(&str, &[&str], Rule); 6] = [
+    ("GET", &[], Rule::Exact),
+    ("HGETALL", &[], Rule::Pairs),
+    ("SMEMBERS", &[], Rule::Sorted),
+    ("LRANGE", &["0", "-1"], Rule::Exact),
+    ("ZRANGE", &["0", "-1", "WITHSCORES"], Rule::Exact),
+    ("XRANGE", &["-", "+"], Rule::Exact),
+];
 
 /// A key: its database and name.
 type Name = (usize, Vec<u8>);
@@ -68,7 +80,8 @@ impl Facts {
         };
         let same_encoding = !encodings
             || self.encoding == other.encoding
-            || rules::is_embedded_here_only(&self.encoding, &other.encoding);
+            || rules::is_embedded_here_only(&self.encoding, &other.encoding)
+            || rules::is_packed_here_only(&self.encoding, &other.encoding);
         near && same_encoding && self.kind == other.kind && self.value == other.value
     }
 
@@ -91,18 +104,30 @@ fn database_of(target: &mut Target, database: usize) -> anyhow::Result<Vec<(Vec<
     let mut request = Vec::new();
     for key in &keys {
         carnelian_testkit::encode(&[b"TYPE", *key], &mut request);
-        carnelian_testkit::encode(&[b"GET", *key], &mut request);
+        for (name, rest, _) in &READERS {
+            let rest = rest.iter().map(|word| word.as_bytes());
+            let words: Vec<&[u8]> = [name.as_bytes(), *key].into_iter().chain(rest).collect();
+            carnelian_testkit::encode(&words, &mut request);
+        }
         carnelian_testkit::encode(&[&b"OBJECT"[..], b"ENCODING", *key], &mut request);
         carnelian_testkit::encode(&[b"PEXPIRETIME", *key], &mut request);
     }
     client.send_raw(&request)?;
     let mut replies = Replies::default();
-    client.read_replies(4 * keys.len(), &mut replies)?;
-    let facts = |index: usize| Facts {
-        kind: replies.get(4 * index).to_vec(),
-        value: replies.get(4 * index + 1).to_vec(),
-        encoding: replies.get(4 * index + 2).to_vec(),
-        deadline: reply::integer(replies.get(4 * index + 3)),
+    let each = 3 + READERS.len();
+    client.read_replies(each * keys.len(), &mut replies)?;
+    let facts = |index: usize| {
+        let part = |i: usize| replies.get(each * index + i);
+        let read = READERS.iter().enumerate().map(|(i, (_, _, rule))| (part(1 + i), rule));
+        // The other readers are refused.
+        let value =
+            read.filter(|(reply, _)| !reply.starts_with(b"-")).map(|(reply, rule)| rule.canonical(reply));
+        Facts {
+            kind: part(0).to_vec(),
+            value: value.flatten().collect(),
+            encoding: part(each - 2).to_vec(),
+            deadline: reply::integer(part(each - 1)),
+        }
     };
     Ok(keys.iter().enumerate().map(|(index, key)| (key.to_vec(), facts(index))).collect())
 }

@@ -125,7 +125,7 @@ impl Draw {
     }
 
     pub(crate) fn is_key(&self, arg: &[u8]) -> bool {
-        self.keys.iter().any(|key| key == arg) || arg.starts_with(b"lcs")
+        self.keys.iter().any(|key| key == arg) || arg.starts_with(b"lcs") || arg.starts_with(b"list")
     }
 
     /// `low` to `high` keys, with repetitions.

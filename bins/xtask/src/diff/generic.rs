@@ -95,7 +95,7 @@ fn refused_scan(draw: &mut Draw) -> Plan {
         2 => plan.arg("0").arg("COUNT").arg(draw.rng.pick(&["0", "-1", "abc", ""])),
         3 => plan.arg("0").arg(draw.rng.pick(&["MATCH", "COUNT", "TYPE", "NOVALUES", "x"])),
         4 => plan.arg("0").args(["MATCH", "nothing", "COUNT", "1000"]),
-        5 => plan.arg("0").args(["TYPE", "hash", "COUNT", "1000"]),
+        5 => plan.arg("0").args(["TYPE", "hash", "COUNT", "1000"]).by(Rule::Unordered),
         6 => plan.arg("99999999999999999999").args(["MATCH", "nothing", "COUNT", "1000"]),
         7 => plan.arg("").args(["MATCH", "nothing", "COUNT", "1000"]),
         _ => plan.arg("0").args(["TYPE", "nonsense", "COUNT", "1000"]),

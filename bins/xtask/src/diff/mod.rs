@@ -4,16 +4,24 @@
 //! Valkey as the reference. At intervals the whole datasets are compared. After a mismatch the servers are emptied,
 //! so that one fault is not reported as many.
 
+mod bitmaps;
 mod connection;
 mod dataset;
 mod draw;
 mod garbage;
 mod generic;
+mod geo;
+mod hashes;
+mod hyperloglogs;
+mod lists;
 mod plan;
 mod report;
 mod rules;
 mod run;
 mod server;
+mod sets;
+mod sort;
+mod sorted_sets;
 mod streams;
 mod strings;
 mod target;
@@ -37,9 +45,13 @@ const USAGE: &str = "usage: cargo xtask diff [OPTION...]
   --commands N       how many commands (default 1000000)
   --seed N           the same seed sends the same stream (default: from the clock)
   --proto 2|3|both   (default both, in turns)
-  --groups LIST      of strings,generic,connection,server,streams (default the first three)
+  --groups LIST      which families of commands, separated by commas (default: all but server)
   --kinds N          stop after so many kinds of mismatches (default 50)
   --show-peers yes   list how the peers differ from each other";
+
+/// The families drawn unless told otherwise.
+const GROUPS: &str =
+    "strings,generic,connection,lists,hashes,sets,sort,sorted-sets,streams,bitmaps,hyperloglogs,geo";
 
 /// A family of commands that are drawn together.
 type Family = fn(&mut Draw) -> Plan;
@@ -48,8 +60,16 @@ fn family(name: &str) -> anyhow::Result<Family> {
     Ok(match name {
         "strings" => strings::plan,
         "generic" => generic::plan,
+        "lists" => lists::plan,
+        "hashes" => hashes::plan,
+        "bitmaps" => bitmaps::plan,
+        "hyperloglogs" => hyperloglogs::plan,
+        "geo" => geo::plan,
         "connection" => connection::plan,
         "server" => server::plan,
+        "sets" => sets::plan,
+        "sort" => sort::plan,
+        "sorted-sets" => sorted_sets::plan,
         "streams" => streams::plan,
         _ => bail!("no group {name}"),
     })
@@ -74,7 +94,7 @@ pub(crate) fn run(args: Vec<String>) -> anyhow::Result<()> {
         Some("3") => vec!["3"],
         Some(other) => bail!("--proto {other}"),
     };
-    let groups = options.take("--groups")?.unwrap_or("strings,generic,connection".to_owned());
+    let groups = options.take("--groups")?.unwrap_or_else(|| GROUPS.to_owned());
     let show_peers = options.take("--show-peers")?.is_some();
     if let Some(extra) = options.rest()?.first() {
         bail!("unexpected {extra}\n{USAGE}");

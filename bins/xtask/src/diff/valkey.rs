@@ -1,10 +1,11 @@
 //! Random commands that only Valkey has; their stream goes to Valkey and ours alone.
 
 use super::draw::Draw;
+use super::hashes;
 use super::plan::Plan;
 
 pub(crate) fn plan(draw: &mut Draw) -> Plan {
-    match draw.rng.below(10) {
+    match draw.rng.below(11) {
         0..=2 => {
             let plan = Plan::of("SET").arg(draw.key()).arg(small(draw)).arg("IFEQ").arg(small(draw)).timed();
             let plan = plan.args(draw.some_of(&["GET", "NX", "XX", "KEEPTTL", "IFEQ", "GET"], 2));
@@ -12,9 +13,10 @@ pub(crate) fn plan(draw: &mut Draw) -> Plan {
         }
         3 | 4 => Plan::of("DELIFEQ").arg(draw.key()).arg(small(draw)),
         5 | 6 => msetex(draw),
+        7 => hashes::valkey_plan(draw),
         // Only to change and to show state: where both peers have a command, Redis is the reference.
-        7 => Plan::of("SET").arg(draw.key()).arg(small(draw)),
-        8 => Plan::of("TTL").arg(draw.key()).near(1),
+        8 => Plan::of("SET").arg(draw.key()).arg(small(draw)),
+        9 => Plan::of("TTL").arg(draw.key()).near(1),
         _ => Plan::of("MGET").args(draw.keys(1, 5)),
     }
 }

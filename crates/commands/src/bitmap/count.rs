@@ -15,7 +15,7 @@ pub(super) const BITCOUNT: Row = Row {
     arity: -2,
     flags: Flags::READONLY,
     keys: &[KeySpec::one(1, KeyFlags::RO.union(KeyFlags::ACCESS))],
-    syntax: "key [range=start end [unit=BYTE|BIT]]",
+    syntax: "key [range=start [end-unit-block=end [unit=BYTE|BIT]]]",
     complexity: "O(N), N being the length of the part.",
     run: bitcount,
     ..BASE
@@ -68,14 +68,17 @@ impl Span {
 
 fn bitcount(cx: &mut Ctx<'_>) -> Result<(), Error> {
     let mut rest = Rest::new(cx.argv, 2);
-    let span = match rest.len() {
-        0 => Span::ALL,
-        2 | 3 => {
-            let (start, end) = (rest.int()?, rest.int()?);
-            Span { start, end, unit: rest.next().map_or(Ok(Unit::Byte), Unit::of)? }
-        }
-        _ => return Err(Error::Syntax),
-    };
+    let mut span = Span::ALL;
+    if rest.len() > 3 {
+        return Err(Error::Syntax);
+    }
+    if rest.len() > 0 {
+        span.start = rest.int()?;
+    }
+    if rest.len() > 0 {
+        span.end = rest.int()?;
+        span.unit = rest.next().map_or(Ok(Unit::Byte), Unit::of)?;
+    }
     let key = cx.key(1);
     let count = match cx.keyspace.read(cx.db, key) {
         Some(item) => {

@@ -288,17 +288,29 @@ impl Shape {
         if self.signed { top.cast_signed() >> spare } else { (top >> spare).cast_signed() }
     }
 
-    /// The argument of SET. A negative one for a field without sign is a very large number.
+    /// The argument of SET. A negative one for a field without sign is a very large number. So is, as in the peers,
+    /// one that is so far below a shorter field that the distance to its largest number has no 64 bits.
     fn as_given(self, value: i64) -> i128 {
-        if self.signed { value.into() } else { value.cast_unsigned().into() }
+        let (_, max) = self.bounds();
+        let wide = i128::from(value);
+        match self.signed {
+            true if self.width < 64 && max - wide > i64::MAX.into() => wide + (1 << 64),
+            true => wide,
+            false => value.cast_unsigned().into(),
+        }
+    }
+
+    /// The smallest and the largest number.
+    fn bounds(self) -> (i128, i128) {
+        match self.signed {
+            true => (-1 << (self.width - 1), (1 << (self.width - 1)) - 1),
+            false => (0, (1 << self.width) - 1),
+        }
     }
 
     /// The number that the field is to hold instead of one that may be out of range.
     fn fit(self, value: i128, overflow: Overflow) -> Option<i64> {
-        let (min, max) = match self.signed {
-            true => (-1 << (self.width - 1), (1 << (self.width - 1)) - 1),
-            false => (0, (1 << self.width) - 1),
-        };
+        let (min, max) = self.bounds();
         match overflow {
             _ if (min..=max).contains(&value) => Some(value as i64),
             Overflow::Wrap => Some(self.interpret(value as u64)),
@@ -317,11 +329,7 @@ mod tests {
         for signed in [false, true] {
             for width in 1..64 {
                 let shape = Shape { signed, width };
-                let (min, max) = if signed {
-                    (-1i128 << (width - 1), (1i128 << (width - 1)) - 1)
-                } else {
-                    (0, (1i128 << width) - 1)
-                };
+                let (min, max) = shape.bounds();
                 let fit = |value, overflow| shape.fit(value, overflow).map(i128::from);
                 for overflow in [Overflow::Wrap, Overflow::Saturate, Overflow::Fail] {
                     assert_eq!((fit(min, overflow), fit(max, overflow)), (Some(min), Some(max)));

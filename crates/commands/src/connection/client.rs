@@ -363,15 +363,20 @@ fn line(cx: &mut Ctx<'_>, id: ClientId) -> Option<Vec<u8>> {
 
 /// The fields from the age to the events.
 fn write_fields(to: &mut String, client: &Client, link: &LinkInfo, argv_mem: usize, now_ms: u64) {
-    let memory = link.query + link.query_free + link.output_memory + argv_mem + size_of::<Client>();
+    let queued = client.transaction.as_ref().map(|transaction| transaction.commands().count() as i64);
+    let multi_mem = client.transaction.as_ref().map_or(0, |transaction| transaction.memory());
+    let memory =
+        link.query + link.query_free + link.output_memory + argv_mem + multi_mem + size_of::<Client>();
     write!(
         to,
-        " age={} idle={} flags={} db={} sub=0 psub=0 ssub=0 multi=-1 watch=0 qbuf={} qbuf-free={} \
-         argv-mem={argv_mem} multi-mem=0 rbs={} rbp={} obl={} oll=0 omem=0 tot-mem={memory} events={}",
+        " age={} idle={} flags={} db={} sub=0 psub=0 ssub=0 multi={} watch={} qbuf={} \
+         qbuf-free={} argv-mem={argv_mem} multi-mem={multi_mem} rbs={} rbp={} obl={} oll=0 omem=0 tot-mem={memory} events={}",
         client.age_seconds(now_ms),
         client.idle_seconds(now_ms),
         client.flag_letters(),
         client.db,
+        queued.unwrap_or(-1),
+        client.watched.len(),
         link.query,
         link.query_free,
         link.output_memory,

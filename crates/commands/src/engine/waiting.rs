@@ -1,7 +1,6 @@
 //! Clients that wait for keys, from the engine's side: how a wait begins, how its command is tried again when a key has
 //! changed, and how it ends.
 
-use carnelian_keyspace::Change;
 use carnelian_resp::ReplyBuf;
 
 use super::{Engine, Next, Ran, State};
@@ -26,7 +25,7 @@ impl State {
         let Some(waiting) = self.blocking.leave(id) else { return false };
         let mut reply = self.reply_to(id);
         match end {
-            WaitEnd::Timeout => waiting.timeout_reply.write(&mut reply),
+            WaitEnd::Timeout => reply.null_array(),
             WaitEnd::Error => {
                 let text = Error::Text("UNBLOCKED client unblocked via CLIENT UNBLOCK").reply();
                 self.stats.count_error(&text);
@@ -72,7 +71,7 @@ impl Engine {
     #[cold]
     pub(super) fn serve_waiting(&mut self, links: &mut dyn Links) {
         loop {
-            self.note_changes();
+            self.state.note_changes(&mut self.keyspace);
             let Some((db, key, end)) = self.state.blocking.next_ready() else { return };
             let mut from = 0;
             while let Some((ticket, id)) = self.next_to_serve(db, &key, from..end) {
@@ -82,19 +81,6 @@ impl Engine {
                 }
             }
         }
-    }
-
-    /// Tells those who keep the lines which keys have changed.
-    fn note_changes(&mut self) {
-        let blocking = &mut self.state.blocking;
-        self.keyspace.drain_changes(&mut |change| match change {
-            Change::Key { db, key } => blocking.note(db, key),
-            Change::Flush { db } => blocking.note_all(db),
-            Change::Swap { a, b } => {
-                blocking.note_all(a);
-                blocking.note_all(b);
-            }
-        });
     }
 
     /// The first of the clients with these tickets who can use what a key holds now.

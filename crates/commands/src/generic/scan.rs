@@ -87,7 +87,7 @@ impl<'a> Scan<'a> {
 
 /// Reads a cursor as the peers do: a canonical integer, or else what C's `strtoull` makes of the text, which may begin
 /// with blanks and a sign (a negative number wraps around) and ends at a NUL.
-fn parse_cursor(text: &[u8]) -> Option<u64> {
+pub(crate) fn parse_cursor(text: &[u8]) -> Option<u64> {
     if let Some(value) = number::parse_i64(text) {
         return u64::try_from(value).ok();
     }

@@ -1,7 +1,7 @@
 //! DEBUG: what tests and people who look for faults need. Refused unless `enable-debug-command` admits the client.
 
 use carnelian_config::Directive;
-use carnelian_keyspace::{Item, Keyspace, Kind, Str, Ttl, Value};
+use carnelian_keyspace::{Encoding, HashRef, Item, Keyspace, Kind, Str, Ttl, Value};
 use carnelian_resp::{Protocol, number};
 use sha1::{Digest as _, Sha1};
 
@@ -46,6 +46,13 @@ static TOOLS: &[Tool] = &[
     },
     Tool { name: "ERROR", words: (1, 1), syntax: "<text>", summary: "Replies an error.", run: error },
     Tool { name: "HELP", words: (0, 0), syntax: "", summary: "", run: list },
+    Tool {
+        name: "LISTPACK",
+        words: (1, 1),
+        syntax: "<key>",
+        summary: "Writes to the log how much a listpack holds.",
+        run: listpack,
+    },
     Tool { name: "LOG", words: (1, 1), syntax: "<message>", summary: "Writes to the log.", run: log },
     Tool {
         name: "OBJECT",
@@ -76,11 +83,25 @@ static TOOLS: &[Tool] = &[
         run: protocol,
     },
     Tool {
+        name: "QUICKLIST-PACKED-THRESHOLD",
+        words: (1, 1),
+        syntax: "<size>",
+        summary: "Sets from which size on elements of large lists stand alone; 0 for what exceeds a node.",
+        run: quicklist_packed_threshold,
+    },
+    Tool {
         name: "SET-ACTIVE-EXPIRE",
         words: (1, 1),
         syntax: "<0|1>",
         summary: "Turns the removal of expired keys that nobody reads off or on.",
         run: set_active_expire,
+    },
+    Tool {
+        name: "SET-SKIP-CHECKSUM-VALIDATION",
+        words: (1, 1),
+        syntax: "<0|1>",
+        summary: "Takes payloads whatever their checksum is, or not.",
+        run: set_skip_checksums,
     },
     Tool {
         name: "SLEEP",
@@ -101,6 +122,18 @@ fn debug(cx: &mut Ctx<'_>) -> Result<(), Error> {
         Some(tool) => (tool.run)(cx),
         None => Err(Error::subcommand_or_arity("DEBUG", cx.arg(1))),
     }
+}
+
+fn listpack(cx: &mut Ctx<'_>) -> Result<(), Error> {
+    let key = cx.key(2);
+    let item = cx.keyspace.peek(cx.db, key).ok_or(Error::NoSuchKey)?;
+    let encoding = item.encoding();
+    if !matches!(encoding, Encoding::Listpack | Encoding::ListpackEx) {
+        return Err(Error::Text("ERR Not a listpack encoded object."));
+    }
+    log::info!("{} {}: {} bytes", encoding.name(), text(key.bytes()), item.memory(0));
+    cx.out.simple("Listpack structure printed on stdout");
+    Ok(())
 }
 
 fn list(cx: &mut Ctx<'_>) -> Result<(), Error> {
@@ -137,8 +170,25 @@ fn pause_cron(cx: &mut Ctx<'_>) -> Result<(), Error> {
     Ok(())
 }
 
+fn quicklist_packed_threshold(cx: &mut Ctx<'_>) -> Result<(), Error> {
+    /// A little less than what a listpack could hold.
+    const MAX: u64 = (1 << 32) - (1 << 20);
+    let bytes = carnelian_config::parse_memory(cx.arg(2)).filter(|bytes| *bytes <= MAX);
+    let bytes =
+        bytes.ok_or(Error::Text("ERR argument must be a memory value bigger than 1 and smaller than 4gb"))?;
+    cx.state.settings.set_list_plain_threshold(bytes as usize, cx.keyspace);
+    cx.out.ok();
+    Ok(())
+}
+
 fn set_active_expire(cx: &mut Ctx<'_>) -> Result<(), Error> {
     cx.keyspace.set_active_expire(is_on(cx.arg(2)));
+    cx.out.ok();
+    Ok(())
+}
+
+fn set_skip_checksums(cx: &mut Ctx<'_>) -> Result<(), Error> {
+    cx.state.skip_checksums = is_on(cx.arg(2));
     cx.out.ok();
     Ok(())
 }
@@ -314,11 +364,24 @@ impl Hash {
         self.mix(&kind.to_be_bytes());
         match item.value() {
             Value::Str(value) => self.mix(&value.to_bytes()),
+            Value::Hash(hash) => self.mix_hash(hash),
             _ => {}
         }
         if item.deadline().is_some() {
             self.add(b"!!expire!!");
         }
+    }
+
+    fn mix_hash(&mut self, hash: HashRef<'_>) {
+        hash.for_each(|field| {
+            let mut one = Hash::default();
+            one.mix(&field.name.to_bytes());
+            one.mix(&field.value.to_bytes());
+            if field.deadline().is_some() {
+                one.add(b"!!hexpire!!");
+            }
+            self.add(&one.0);
+        });
     }
 
     fn hex(&self) -> String {
@@ -347,6 +410,10 @@ mod tests {
             ("DEBUG DIGEST", "0000000000000000000000000000000000000000"),
             ("MSET k1 v1 k2 v2 k3 v3", "OK"),
             ("DEBUG DIGEST", "8df647352882efa138f4854656f412a08448f22d"),
+            ("HSET h a 1 b 2 c 3", "(integer) 3"),
+            ("HEXPIRE h 1000 FIELDS 1 b", "1) (integer) 1"),
+            ("DEBUG DIGEST-VALUE h", "1) 53a791e3a46d25ef2c4d89c5251bfcbf4c619a2c"),
+            ("DEL h", "(integer) 1"),
             ("DEBUG DIGEST-VALUE k1", "1) 1b39f6ecf00cfce8fa56c4c62c40126162d878fe"),
             ("PEXPIRE k1 100000000", "(integer) 1"),
             ("DEBUG DIGEST", "b13796eaceb2893c2db9d685a76bbd9457d3d90e"),

@@ -177,9 +177,10 @@ fn clients(cx: &mut Ctx<'_>, to: &mut Lines) {
     to.put("client_recent_max_input_buffer", totals.recent_input);
     to.put("client_recent_max_output_buffer", totals.recent_output);
     to.put("blocked_clients", cx.state.pauses.waiting() + cx.state.blocking.len());
-    to.zeros(&["tracking_clients", "pubsub_clients", "watching_clients"]);
+    to.zeros(&["tracking_clients", "pubsub_clients"]);
+    to.put("watching_clients", cx.state.clients.iter().filter(|client| !client.watched.is_empty()).count());
     to.put("clients_in_timeout_table", cx.state.blocking.count_timeouts());
-    to.zeros(&["total_watched_keys"]);
+    to.put("total_watched_keys", cx.state.watches.count_keys());
     let (keys, keys_on_loss) = cx.state.blocking.count_keys();
     to.put("total_blocking_keys", keys);
     to.put("total_blocking_keys_on_nokey", keys_on_loss);
@@ -284,7 +285,8 @@ fn stats(cx: &mut Ctx<'_>, to: &mut Lines) {
     to.put("instantaneous_input_repl_kbps", "0.00");
     to.put("instantaneous_output_repl_kbps", "0.00");
     to.put("rejected_connections", totals.rejected);
-    to.zeros(&["sync_full", "sync_partial_ok", "sync_partial_err", "expired_subkeys"]);
+    to.zeros(&["sync_full", "sync_partial_ok", "sync_partial_err"]);
+    to.put("expired_subkeys", keyspace.expired_fields);
     to.put("expired_keys", keyspace.expired);
     to.put("expired_stale_perc", "0.00");
     to.zeros(&["expired_time_cap_reached_count", "expire_cycle_cpu_milliseconds"]);
@@ -401,7 +403,8 @@ fn keyspace(cx: &mut Ctx<'_>, to: &mut Lines) {
         let keys = cx.keyspace.len(db);
         if keys > 0 {
             let (volatile, ttl) = (cx.keyspace.volatile_len(db), cx.keyspace.mean_ttl(db));
-            let value = format!("keys={keys},expires={volatile},avg_ttl={ttl},subexpiry=0");
+            let timed = cx.keyspace.timed_hashes(db);
+            let value = format!("keys={keys},expires={volatile},avg_ttl={ttl},subexpiry={timed}");
             to.put(&format!("db{db}"), value);
         }
     }

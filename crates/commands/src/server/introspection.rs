@@ -237,7 +237,8 @@ fn reply_command(cx: &mut Ctx<'_>, id: CommandId) {
     cx.out.array(10);
     cx.out.bulk(name.as_bytes());
     cx.out.integer(i64::from(row.arity));
-    let flags: Vec<String> = row.flags.iter_names().map(|(name, _)| name.to_lowercase()).collect();
+    let flags: Vec<String> =
+        (row.flags - Flags::NOT_QUEUED).iter_names().map(|(name, _)| name.to_lowercase()).collect();
     cx.out.set(flags.len());
     flags.iter().for_each(|flag| cx.out.simple(flag));
     for position in [range.first, range.last, range.step] {
@@ -286,6 +287,7 @@ fn reply_key_spec(cx: &mut Ctx<'_>, spec: &KeySpec) {
             cx.out.bulk(b"startfrom");
             cx.out.integer(i64::from(from));
         }
+        Begin::Unknown => reply_search(cx, "unknown", &[]),
     }
     cx.out.bulk(b"find_keys");
     match spec.find {
@@ -297,6 +299,7 @@ fn reply_key_spec(cx: &mut Ctx<'_>, spec: &KeySpec) {
             let fields = [("keynumidx", count as i64), ("firstkey", first as i64), ("keystep", step as i64)];
             reply_search(cx, "keynum", &fields);
         }
+        Find::Unknown => reply_search(cx, "unknown", &[]),
     }
 }
 

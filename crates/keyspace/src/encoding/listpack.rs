@@ -25,8 +25,10 @@
 use super::{Malformed, canonical_int};
 use std::borrow::Cow;
 
-const HEADER: usize = 6;
-const END: u8 = 0xFF;
+/// Bytes before the first entry.
+pub(crate) const HEADER: usize = 6;
+/// The byte behind the last entry.
+pub(crate) const END: u8 = 0xFF;
 /// The count that says: not known.
 const UNKNOWN: usize = 65535;
 /// Bytes that a listpack should not outgrow.
@@ -141,9 +143,31 @@ impl<'a> Element<'a> {
 
     /// Bytes of the whole entry.
     #[inline]
-    fn entry(&self) -> usize {
+    pub(crate) fn entry(&self) -> usize {
         let body = self.body();
         body + back_len(body)
+    }
+
+    /// Writes the entry into as many bytes as it takes.
+    #[inline]
+    pub(crate) fn write(&self, to: &mut [u8]) {
+        let body = match self {
+            Element::Int(v) => {
+                let head = Head::of_int(*v);
+                let head = head.as_bytes();
+                to[..head.len()].copy_from_slice(head);
+                head.len()
+            }
+            Element::Bytes(data) => {
+                let head = Head::of_string(data.len());
+                let head = head.as_bytes();
+                let body = head.len() + data.len();
+                to[..head.len()].copy_from_slice(head);
+                to[head.len()..body].copy_from_slice(data);
+                body
+            }
+        };
+        put_back(to, body, body);
     }
 }
 
@@ -460,6 +484,12 @@ impl<'a> ListpackRef<'a> {
         Iter { pack: *self, front: HEADER, back: self.end() }
     }
 
+    /// The elements from a place on.
+    #[inline]
+    pub fn iter_from(&self, pos: Pos) -> Iter<'a> {
+        Iter { pack: *self, front: pos, back: self.end() }
+    }
+
     /// The first element equal to `needle`, among the one at `from` and every `skip + 1`-th after it: skip 0
     /// compares all, 1 looks at the fields of field-value pairs only.
     #[inline]
@@ -586,9 +616,16 @@ impl<'a> Iterator for Iter<'a> {
         if self.front == self.back {
             return None;
         }
-        let element = self.pack.get(self.front);
-        self.front = skip(self.pack.bytes, self.front);
-        Some(element)
+        let (pos, bytes) = (self.front, self.pack.bytes);
+        let b = bytes[pos];
+        if b & 0xC0 == STR6 {
+            // Most strings: their length is decoded once for both purposes.
+            let end = pos + 1 + (b & 0x3f) as usize;
+            self.front = end + 1;
+            return Some(Element::Bytes(&bytes[pos + 1..end]));
+        }
+        self.front = skip(bytes, pos);
+        Some(self.pack.get(pos))
     }
 }
 
@@ -859,19 +896,9 @@ impl Listpack {
     /// Puts an element in place of the `old` bytes from `pos` on.
     #[inline]
     fn splice(&mut self, pos: usize, old: usize, element: Element<'_>) {
-        let body = element.body();
-        self.gap(pos, old, body + back_len(body));
-        let bytes = &mut self.bytes[pos..];
-        match element {
-            Element::Int(v) => bytes[..body].copy_from_slice(Head::of_int(v).as_bytes()),
-            Element::Bytes(data) => {
-                let head = Head::of_string(data.len());
-                let head = head.as_bytes();
-                bytes[..head.len()].copy_from_slice(head);
-                bytes[head.len()..body].copy_from_slice(data);
-            }
-        }
-        put_back(bytes, body, body);
+        let size = element.entry();
+        self.gap(pos, old, size);
+        element.write(&mut self.bytes[pos..pos + size]);
         self.write_total();
     }
 
@@ -880,6 +907,13 @@ impl Listpack {
     fn gap(&mut self, pos: usize, old: usize, new: usize) {
         let len = self.bytes.len();
         if new > old {
+            // Large ones grow by about an eighth, to where the general allocator would round up anyway, instead of
+            // to twice their size.
+            let wanted = len + new - old;
+            if wanted > 1024 && self.bytes.capacity() < wanted {
+                let step = 1 << (wanted.ilog2() - 2);
+                self.bytes.reserve_exact(wanted.next_multiple_of(step) - len);
+            }
             self.bytes.resize(len + new - old, END);
             // At the tail, the closing byte is already there.
             if pos + old < len - 1 {

@@ -15,8 +15,10 @@ const JOIN_AMONG: usize = 5;
 /// Some registers of the same value.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Run {
-    /// They are zero.
+    /// They are zero, and written in one byte: at most 64.
     Zeros(usize),
+    /// They are zero, and written in two bytes.
+    LongZeros(usize),
     /// They have the value, of 1 to 32, and are at most four.
     Equal(u8, usize),
 }
@@ -25,11 +27,11 @@ impl Run {
     /// How many registers.
     pub fn len(self) -> usize {
         match self {
-            Run::Zeros(len) | Run::Equal(_, len) => len,
+            Run::Zeros(len) | Run::LongZeros(len) | Run::Equal(_, len) => len,
         }
     }
 
-    /// Whether there is no register; never so of a run that was read.
+    /// Whether there is no register, which no run that was read has.
     pub fn is_empty(self) -> bool {
         self.len() == 0
     }
@@ -37,7 +39,7 @@ impl Run {
     /// Their value.
     pub fn value(self) -> u8 {
         match self {
-            Run::Zeros(_) => 0,
+            Run::Zeros(_) | Run::LongZeros(_) => 0,
             Run::Equal(value, _) => value,
         }
     }
@@ -50,7 +52,7 @@ impl Run {
             0 => Some((Run::Zeros(usize::from(first & 0x3f) + 1), 1)),
             1 => {
                 let len = usize::from(first & 0x3f) << 8 | usize::from(*bytes.get(1)?);
-                Some((Run::Zeros(len + 1), 2))
+                Some((Run::LongZeros(len + 1), 2))
             }
             _ => Some((Run::Equal((first >> 2 & 0x1f) + 1, usize::from(first & 3) + 1), 1)),
         }
@@ -165,8 +167,9 @@ impl Pieces {
         let ahead = index - place.first;
         let behind = place.run.len() - ahead - 1;
         let with_len = |len| match place.run {
-            Run::Zeros(_) => Run::Zeros(len),
             Run::Equal(value, _) => Run::Equal(value, len),
+            _ if len <= SHORT_ZEROS => Run::Zeros(len),
+            _ => Run::LongZeros(len),
         };
         pieces.push(with_len(ahead));
         pieces.push(Run::Equal(value, 1));
@@ -176,9 +179,9 @@ impl Pieces {
 
     fn push(&mut self, run: Run) {
         match run {
-            Run::Zeros(0) | Run::Equal(_, 0) => {}
-            Run::Zeros(len @ ..=SHORT_ZEROS) => self.push_byte((len - 1) as u8),
-            Run::Zeros(len) => {
+            _ if run.is_empty() => {}
+            Run::Zeros(len) => self.push_byte((len - 1) as u8),
+            Run::LongZeros(len) => {
                 debug_assert!(len <= LONG_ZEROS);
                 self.push_byte(0x40 | ((len - 1) >> 8) as u8);
                 self.push_byte((len - 1) as u8);

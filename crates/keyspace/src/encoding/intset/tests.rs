@@ -1,7 +1,6 @@
 use super::{Intset, IntsetRef};
 use crate::encoding::Malformed;
 use proptest::prelude::*;
-use std::collections::BTreeSet;
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
@@ -39,41 +38,7 @@ fn malformed_bytes_are_told_apart() {
     }
 }
 
-fn value() -> impl Strategy<Value = i64> {
-    prop_oneof![
-        -20i64..20,
-        any::<i16>().prop_map(i64::from),
-        any::<i32>().prop_map(i64::from),
-        any::<i64>(),
-        prop::sample::select(vec![
-            i64::MIN,
-            i64::MAX,
-            i64::from(i16::MIN),
-            i64::from(i16::MAX) + 1,
-            i64::from(i32::MIN) - 1,
-        ]),
-    ]
-}
-
 proptest! {
-    #[test]
-    fn an_intset_is_a_sorted_set(ops in prop::collection::vec((any::<bool>(), value()), 0..200)) {
-        let (mut set, mut model) = (Intset::new(), BTreeSet::new());
-        for (insert, v) in ops {
-            prop_assert_eq!(set.contains(v), model.contains(&v));
-            if insert {
-                prop_assert_eq!(set.insert(v), model.insert(v));
-            } else {
-                prop_assert_eq!(set.remove(v), model.remove(&v));
-            }
-            prop_assert_eq!(set.len(), model.len());
-        }
-        let view = IntsetRef::validate(set.view().bytes()).unwrap();
-        prop_assert!(view.iter().eq(model.iter().copied()));
-        prop_assert!(view.iter().rev().eq(model.iter().rev().copied()));
-        prop_assert!(model.iter().enumerate().all(|(i, v)| view.get(i) == *v && view.search(*v) == Ok(i)));
-    }
-
     #[test]
     fn any_bytes_are_accepted_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..40)) {
         if let Ok(set) = IntsetRef::validate(&bytes) {

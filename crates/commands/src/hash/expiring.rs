@@ -1,0 +1,296 @@
+//! Values and deadlines in one step: HGETDEL, HGETEX, HSETEX.
+
+use std::ops::Range;
+
+use carnelian_keyspace::{Event, Hash, Ttl};
+
+use super::options::{self, NOT_POSITIVE};
+use super::ttl::{EXPIRE_EVENT, PERSIST_EVENT};
+use super::{BASE, check_type, commit, drop_due, hash, reply};
+use crate::args::{Rest, is};
+use crate::context::Ctx;
+use crate::error::Error;
+use crate::row::{Flags, KeyFlags, KeySpec, Row};
+
+pub(super) const HGETDEL: Row = Row {
+    name: "hgetdel",
+    summary: "Returns the values of fields and removes them.",
+    since: "8.0.0",
+    arity: -5,
+    flags: Flags::WRITE.union(Flags::FAST),
+    keys: &[KeySpec::one(1, KeyFlags::RW.union(KeyFlags::ACCESS).union(KeyFlags::DELETE))],
+    syntax: "key FIELDS <fields=numfields:integer field...>",
+    complexity: "O(N), N being the number of fields named.",
+    run: hgetdel,
+    ..BASE
+};
+
+fn hgetdel(cx: &mut Ctx<'_>) -> Result<(), Error> {
+    let key = cx.key(1);
+    check_type(cx, key)?;
+    let fields = options::fields(cx.argv, 2, NOT_POSITIVE)?;
+    take(cx, fields, |_| {})
+}
+
+/// Replies the values of fields and removes them from the hash.
+fn take(cx: &mut Ctx<'_>, fields: Range<usize>, also: impl FnOnce(&mut Hash)) -> Result<(), Error> {
+    let (key, argv) = (cx.key(1), cx.argv);
+    drop_due(cx, key, fields.clone().map(|i| argv.arg(i)));
+    let mut guard = cx.keyspace.write(cx.db, key);
+    cx.out.array(fields.len());
+    let (out, mut removed) = (&mut *cx.out, 0);
+    guard.edit(|hash: &mut Hash, space| {
+        also(hash);
+        for field in fields.map(|i| argv.arg(i)) {
+            match hash.view().get(field) {
+                Some(found) => reply(out, found.value),
+                None => out.null(),
+            }
+            removed += usize::from(hash.remove(space, field));
+        }
+    })?;
+    commit(guard, Event::hash("hdel"), removed);
+    Ok(())
+}
+
+pub(super) const HGETEX: Row = Row {
+    name: "hgetex",
+    summary: "Returns the values of fields and changes when they expire.",
+    since: "8.0.0",
+    arity: -5,
+    flags: Flags::WRITE.union(Flags::FAST),
+    keys: &[KeySpec::one(1, KeyFlags::RW.union(KeyFlags::ACCESS).union(KeyFlags::UPDATE))],
+    syntax: "key [expiration=EX seconds|PX milliseconds|EXAT unix-time-seconds|PXAT unix-time-milliseconds|PERSIST] FIELDS <fields=numfields:integer field...>",
+    complexity: "O(N), N being the number of fields named.",
+    run: hgetex,
+    ..BASE
+};
+
+fn hgetex(cx: &mut Ctx<'_>) -> Result<(), Error> {
+    let (key, argv, now) = (cx.key(1), cx.argv, cx.now_ms());
+    check_type(cx, key)?;
+    let (change, at) = if let Some((unit, base)) = options::time_option(cx.arg(2), now) {
+        (Some(Some(options::deadline(cx.arg(3), unit, base, "hgetex")?)), 4)
+    } else if is(cx.arg(2), "PERSIST") {
+        (Some(None), 3)
+    } else {
+        (None, 2)
+    };
+    if at + 1 >= argv.len() {
+        return Err(cx.wrong_arity());
+    }
+    let fields = options::fields(argv, at, NOT_POSITIVE)?;
+    match change {
+        Some(Some(at)) if at <= now => take(cx, fields, Hash::make_timed),
+        Some(deadline) => get_and_set_deadlines(cx, fields, deadline),
+        None => get(cx, fields),
+    }
+}
+
+/// Replies the values of fields.
+fn get(cx: &mut Ctx<'_>, fields: Range<usize>) -> Result<(), Error> {
+    let (key, argv) = (cx.key(1), cx.argv);
+    drop_due(cx, key, fields.clone().map(|i| argv.arg(i)));
+    let found = match cx.keyspace.read(cx.db, key) {
+        Some(item) => Some(hash(&item)?),
+        None => None,
+    };
+    cx.out.array(fields.len());
+    for i in fields {
+        match found.and_then(|hash| hash.get(argv.arg(i))) {
+            Some(field) => reply(cx.out, field.value),
+            None => cx.out.null(),
+        }
+    }
+    Ok(())
+}
+
+/// Replies the values of fields, and sets or removes their deadlines.
+fn get_and_set_deadlines(cx: &mut Ctx<'_>, fields: Range<usize>, deadline: Option<u64>) -> Result<(), Error> {
+    get(cx, fields.clone())?;
+    let (key, argv) = (cx.key(1), cx.argv);
+    let mut guard = cx.keyspace.write(cx.db, key);
+    let changed = guard.edit(|hash: &mut Hash, space| {
+        hash.make_timed();
+        let mut changed = 0;
+        for field in fields.map(|i| argv.arg(i)) {
+            if let Some(found) = hash.view().get(field)
+                && (deadline.is_some() || found.deadline().is_some())
+            {
+                hash.set_deadline(space, field, deadline);
+                changed += 1;
+            }
+        }
+        changed
+    })?;
+    let event = if deadline.is_some() { EXPIRE_EVENT } else { PERSIST_EVENT };
+    commit(guard, event, changed);
+    Ok(())
+}
+
+pub(super) const HSETEX: Row = Row {
+    name: "hsetex",
+    summary: "Sets fields of a hash and when they expire.",
+    since: "8.0.0",
+    arity: -6,
+    flags: Flags::WRITE.union(Flags::DENYOOM).union(Flags::FAST),
+    keys: &[KeySpec::one(1, KeyFlags::RW.union(KeyFlags::UPDATE))],
+    syntax: "key [key-condition=NX|XX] [condition=FNX|FXX] [expiration=EX seconds|PX milliseconds|EXAT unix-time-seconds|PXAT unix-time-milliseconds|KEEPTTL] FIELDS <fields=numfields:integer <data=field value>...>",
+    complexity: "O(N), N being the number of fields set.",
+    run: hsetex,
+    ..BASE
+};
+
+/// What has to be there, or has not to be.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Condition {
+    Absent,
+    Present,
+}
+
+impl Condition {
+    fn parse(word: &[u8], [absent, present]: [&str; 2]) -> Option<Condition> {
+        if is(word, absent) {
+            Some(Condition::Absent)
+        } else {
+            is(word, present).then_some(Condition::Present)
+        }
+    }
+
+    fn holds(self, exists: bool) -> bool {
+        exists == (self == Condition::Present)
+    }
+}
+
+/// The arguments of HSETEX.
+struct SetOptions {
+    /// Of the key: NX, XX.
+    key: Option<Condition>,
+    /// Of each field: FNX, FXX.
+    field: Option<Condition>,
+    ttl: Ttl,
+    /// Positions of fields and values in turn.
+    pairs: Range<usize>,
+}
+
+impl SetOptions {
+    fn parse(cx: &Ctx<'_>) -> Result<SetOptions, Error> {
+        let mut options = SetOptions { key: None, field: None, ttl: Ttl::Clear, pairs: 0..0 };
+        let mut rest = Rest::new(cx.argv, 2);
+        while let Some(word) = rest.next() {
+            if is(word, "FIELDS") {
+                options.pairs = pairs(cx, &mut rest)?;
+                return Ok(options);
+            }
+            options.take(word, &mut rest, cx.now_ms())?;
+        }
+        Err(cx.wrong_arity())
+    }
+
+    /// Takes in one option. Each kind is allowed once, as in Redis; but Valkey, whose option a key's condition is,
+    /// allows the same one again.
+    fn take(&mut self, word: &[u8], rest: &mut Rest<'_>, now: u64) -> Result<(), Error> {
+        if let Some(condition) = Condition::parse(word, ["NX", "XX"]) {
+            return match self.key.replace(condition) {
+                Some(old) if old != condition => Err(Error::Syntax),
+                _ => Ok(()),
+            };
+        }
+        if let Some(condition) = Condition::parse(word, ["FNX", "FXX"]) {
+            let error = Error::Text("ERR Only one of FXX or FNX arguments can be specified");
+            return if self.field.replace(condition).is_some() { Err(error) } else { Ok(()) };
+        }
+        let time = options::time_option(word, now);
+        if time.is_none() && !is(word, "KEEPTTL") {
+            return Err(Error::quoting(b"ERR unknown argument: ", word, b""));
+        }
+        if self.ttl != Ttl::Clear {
+            let text = "ERR Only one of EX, PX, EXAT, PXAT or KEEPTTL arguments can be specified";
+            return Err(Error::Text(text));
+        }
+        self.ttl = match time {
+            Some((unit, base)) => {
+                let text = rest.next().ok_or(Error::Text("ERR missing expire time"))?;
+                Ttl::At(options::deadline(text, unit, base, "hsetex")?)
+            }
+            None => Ttl::Keep,
+        };
+        Ok(())
+    }
+}
+
+/// Reads the count of pairs behind FIELDS; the pairs have to end the command.
+fn pairs(cx: &Ctx<'_>, rest: &mut Rest<'_>) -> Result<Range<usize>, Error> {
+    if rest.len() < 3 {
+        return Err(cx.wrong_arity());
+    }
+    let error = || Error::Text("ERR invalid number of fields");
+    let count =
+        rest.int().ok().filter(|count| (1..=i64::from(i32::MAX)).contains(count)).ok_or_else(error)?;
+    if rest.len() as i64 != 2 * count {
+        return Err(cx.wrong_arity());
+    }
+    Ok(rest.position()..cx.argv.len())
+}
+
+fn hsetex(cx: &mut Ctx<'_>) -> Result<(), Error> {
+    let options = SetOptions::parse(cx)?;
+    let key = cx.key(1);
+    check_type(cx, key)?;
+    let set = conditions_hold(cx, &options)?;
+    if set {
+        set_pairs(cx, &options)?;
+    }
+    cx.out.integer(set.into());
+    Ok(())
+}
+
+fn conditions_hold(cx: &mut Ctx<'_>, options: &SetOptions) -> Result<bool, Error> {
+    let (key, argv) = (cx.key(1), cx.argv);
+    let fields = options.pairs.clone().step_by(2).map(|i| argv.arg(i));
+    if options.field.is_some() {
+        drop_due(cx, key, fields.clone());
+    }
+    let found = match cx.keyspace.read(cx.db, key) {
+        Some(item) => Some(hash(&item)?),
+        None => None,
+    };
+    let key_holds = options.key.is_none_or(|condition| condition.holds(found.is_some()));
+    let field_holds = |field| {
+        let exists = found.is_some_and(|hash| hash.get(field).is_some());
+        options.field.is_none_or(|condition| condition.holds(exists))
+    };
+    Ok(key_holds && fields.into_iter().all(field_holds))
+}
+
+fn set_pairs(cx: &mut Ctx<'_>, options: &SetOptions) -> Result<(), Error> {
+    let (key, argv, now) = (cx.key(1), cx.argv, cx.now_ms());
+    let pairs = options.pairs.clone();
+    let count = pairs.len() / 2;
+    let is_past = matches!(options.ttl, Ttl::At(at) if at <= now);
+    let mut guard = cx.keyspace.write(cx.db, key);
+    guard.edit(|hash: &mut Hash, space| {
+        hash.make_room(space, count, pairs.clone().map(|i| argv.arg(i).len()).sum());
+        if matches!(options.ttl, Ttl::At(_)) {
+            hash.make_timed();
+        }
+        for i in pairs.step_by(2) {
+            let (field, value) = (argv.arg(i), argv.arg(i + 1));
+            let ttl = if is_past { Ttl::Clear } else { options.ttl };
+            hash.set(space, field, value, ttl);
+            // Only now, since a field that is too long for a packed hash makes a table of it for good.
+            if is_past {
+                hash.remove(space, field);
+            }
+        }
+    })?;
+    let second = match options.ttl {
+        Ttl::At(_) if is_past => Some(Event::hash("hdel")),
+        Ttl::At(_) => Some(EXPIRE_EVENT),
+        Ttl::Clear | Ttl::Keep => None,
+    };
+    let end = (!guard.exists()).then_some(Event::generic("del"));
+    let events: Vec<Event> = std::iter::once(Event::hash("hset")).chain(second).chain(end).collect();
+    guard.commit_many(&events, count as u64);
+    Ok(())
+}

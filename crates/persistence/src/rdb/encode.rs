@@ -1,0 +1,330 @@
+//! Writing primitives and values.
+
+use carnelian_keyspace::encoding::listpack::{Element, Listpack};
+use carnelian_keyspace::stream::{Group, StreamId};
+use carnelian_keyspace::{HashRef, ListPart, ListRef, Packing, SetRef, SortedSetRef, Str, Stream, Value};
+
+use super::format::{Format, kind};
+use super::lzf::Compressor;
+
+/// Strings of fewer bytes are not compressed.
+const COMPRESSED_FROM: usize = 21;
+/// Longer texts are no integers of 32 bits.
+const INT_TEXT: usize = 11;
+
+/// The deadlines of a hash's fields cannot be written in the chosen format.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("version 11 of the format knows no deadlines of fields")]
+pub struct FieldDeadlines;
+
+/// Bytes in the making.
+pub(crate) struct Encoder {
+    pub(crate) out: Vec<u8>,
+    compressor: Option<Compressor>,
+}
+
+impl Encoder {
+    pub(crate) fn new(compress: bool) -> Self {
+        Encoder { out: Vec::new(), compressor: compress.then(Compressor::new) }
+    }
+
+    pub(crate) fn byte(&mut self, byte: u8) {
+        self.out.push(byte);
+    }
+
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) {
+        self.out.extend_from_slice(bytes);
+    }
+
+    /// A length, a count, or any number that is written as one.
+    #[inline]
+    pub(crate) fn length(&mut self, n: u64) {
+        match n {
+            0..64 => self.out.push(n as u8),
+            64..16384 => self.bytes(&[0x40 | (n >> 8) as u8, n as u8]),
+            _ => match u32::try_from(n) {
+                Ok(n) => {
+                    self.out.push(0x80);
+                    self.bytes(&n.to_be_bytes());
+                }
+                Err(_) => {
+                    self.out.push(0x81);
+                    self.bytes(&n.to_be_bytes());
+                }
+            },
+        }
+    }
+
+    fn count(&mut self, n: usize) {
+        self.length(n as u64);
+    }
+
+    /// A string: as a number if it is a small one, compressed if that is shorter.
+    #[inline]
+    pub(crate) fn string(&mut self, bytes: &[u8]) {
+        if bytes.len() <= INT_TEXT
+            && let Some(v) = carnelian_keyspace::encoding::canonical_int(bytes)
+            && let Ok(v) = i32::try_from(v)
+        {
+            return self.int32(v);
+        }
+        if bytes.len() >= COMPRESSED_FROM && self.compressed(bytes) {
+            return;
+        }
+        self.count(bytes.len());
+        self.bytes(bytes);
+    }
+
+    fn int32(&mut self, v: i32) {
+        if let Ok(v) = i8::try_from(v) {
+            self.bytes(&[0xC0, v as u8]);
+        } else if let Ok(v) = i16::try_from(v) {
+            self.out.push(0xC1);
+            self.bytes(&v.to_le_bytes());
+        } else {
+            self.out.push(0xC2);
+            self.bytes(&v.to_le_bytes());
+        }
+    }
+
+    fn compressed(&mut self, bytes: &[u8]) -> bool {
+        let Some(mut compressor) = self.compressor.take() else { return false };
+        let packed = compressor.compress(bytes);
+        if let Some(packed) = packed {
+            self.out.push(0xC3);
+            self.count(packed.len());
+            self.count(bytes.len());
+            self.bytes(packed);
+        }
+        let is_shorter = packed.is_some();
+        self.compressor = Some(compressor);
+        is_shorter
+    }
+
+    fn element(&mut self, element: Element<'_>) {
+        element.with_bytes(|bytes| self.string(bytes));
+    }
+
+    /// The type of a value, and what is written for it after the key.
+    pub(crate) fn value_kind(&self, value: &Value<'_>, format: Format) -> Result<u8, FieldDeadlines> {
+        Ok(match value {
+            Value::Str(_) => kind::STRING,
+            Value::List(_) => kind::LIST,
+            Value::Set(set) => match set_packing(set) {
+                Some((Packing::SetInts, _)) => kind::SET_INTS,
+                Some(_) => kind::SET_PACK,
+                None => kind::SET,
+            },
+            Value::SortedSet(set) if set.packed().is_some() => kind::SORTED_SET_PACK,
+            Value::SortedSet(_) => kind::SORTED_SET,
+            Value::Hash(hash) => HashForm::of(hash, format)?.kind(),
+            Value::Stream(_) => kind::STREAM,
+        })
+    }
+
+    /// The value, after its type and its key.
+    pub(crate) fn value(&mut self, value: &Value<'_>, format: Format) -> Result<(), FieldDeadlines> {
+        match value {
+            Value::Str(Str::Int(v)) => match i32::try_from(*v) {
+                Ok(v) => self.int32(v),
+                Err(_) => self.string(itoa::Buffer::new().format(*v).as_bytes()),
+            },
+            Value::Str(string) => string.with_bytes(|bytes| self.string(bytes)),
+            Value::List(list) => self.list(list),
+            Value::Set(set) => self.set(set),
+            Value::SortedSet(set) => self.sorted_set(set),
+            Value::Hash(hash) => {
+                let form = HashForm::of(hash, format)?;
+                self.hash(hash, form);
+            }
+            Value::Stream(stream) => self.stream(stream),
+        }
+        Ok(())
+    }
+
+    fn list(&mut self, list: &ListRef<'_>) {
+        self.count(list.part_count());
+        list.parts(|part| match part {
+            ListPart::Plain(bytes) => {
+                self.length(1);
+                self.string(bytes);
+            }
+            ListPart::Pack(bytes) => {
+                self.length(2);
+                self.string(bytes);
+            }
+        });
+    }
+
+    fn set(&mut self, set: &SetRef<'_>) {
+        if let Some((_, bytes)) = set_packing(set) {
+            return self.string(bytes);
+        }
+        self.count(set.len());
+        set.for_each(|member| self.element(member));
+    }
+
+    fn sorted_set(&mut self, set: &SortedSetRef<'_>) {
+        if let Some(bytes) = set.packed() {
+            return self.string(bytes);
+        }
+        self.count(set.len());
+        set.for_each(|member, score| {
+            self.element(member);
+            self.bytes(&score.to_le_bytes());
+        });
+    }
+
+    fn hash(&mut self, hash: &HashRef<'_>, form: HashForm) {
+        match (form, hash.packed()) {
+            (HashForm::Pack, Some((Packing::Hash, bytes))) => self.string(bytes),
+            (HashForm::Pack, _) => {
+                let mut pack = Listpack::new();
+                hash.for_each(|field| {
+                    pack.push_element_back(field.name);
+                    pack.push_element_back(field.value);
+                });
+                self.string(pack.view().bytes());
+            }
+            (HashForm::TimedPack(earliest), Some((_, bytes))) => {
+                self.bytes(&earliest.to_le_bytes());
+                self.string(bytes);
+            }
+            (HashForm::TimedPack(earliest) | HashForm::Timed(earliest), _) => {
+                self.bytes(&earliest.to_le_bytes());
+                self.count(hash.len());
+                hash.for_each(|field| {
+                    self.length(field.deadline().map_or(0, |at| at - earliest + 1));
+                    self.element(field.name);
+                    self.element(field.value);
+                });
+            }
+            (HashForm::Table, _) => {
+                self.count(hash.len());
+                hash.for_each(|field| {
+                    self.element(field.name);
+                    self.element(field.value);
+                });
+            }
+            (HashForm::Valkey, _) => {
+                self.count(hash.len());
+                hash.for_each(|field| {
+                    self.element(field.name);
+                    self.element(field.value);
+                    // Deadlines are below 2^63, as commands and readers see to.
+                    let deadline = field.deadline().map_or(-1, |at| at as i64);
+                    self.bytes(&deadline.to_le_bytes());
+                });
+            }
+        }
+    }
+
+    fn stream(&mut self, stream: &Stream) {
+        let log = stream.log();
+        self.count(log.node_count());
+        for (id, bytes) in log.nodes() {
+            self.string(&id.to_bytes());
+            self.string(bytes);
+        }
+        self.length(log.len());
+        self.id(log.last_id());
+        self.id(log.first_id());
+        self.id(log.max_deleted_id());
+        self.length(log.added());
+        self.count(stream.groups().len());
+        for (name, group) in stream.groups().iter() {
+            self.string(name);
+            self.group(group);
+        }
+    }
+
+    fn id(&mut self, id: StreamId) {
+        self.length(id.ms);
+        self.length(id.seq);
+    }
+
+    fn group(&mut self, group: &Group) {
+        let all = |consumer| group.pending(StreamId::MIN, StreamId::MAX, consumer);
+        self.id(group.last_id);
+        self.length(group.read.unwrap_or(-1) as u64);
+        self.count(group.pending_len());
+        for (id, pending) in all(None) {
+            self.bytes(&id.to_bytes());
+            self.bytes(&pending.delivered_at.to_le_bytes());
+            self.length(pending.deliveries);
+        }
+        self.count(group.consumers().len());
+        for (id, consumer) in group.consumers() {
+            self.string(consumer.name());
+            self.bytes(&consumer.seen_at.to_le_bytes());
+            let active = consumer.active_at.map_or(-1, |at| at as i64);
+            self.bytes(&active.to_le_bytes());
+            self.count(consumer.pending_len());
+            for (id, _) in all(Some(id)) {
+                self.bytes(&id.to_bytes());
+            }
+        }
+    }
+}
+
+fn set_packing<'a>(set: &SetRef<'a>) -> Option<(Packing, &'a [u8])> {
+    let bytes = set.packed()?;
+    let is_ints = set.encoding() == carnelian_keyspace::Encoding::Intset;
+    Some((if is_ints { Packing::SetInts } else { Packing::Set }, bytes))
+}
+
+/// How a hash is written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum HashForm {
+    /// A listpack of fields and values.
+    Pack,
+    Table,
+    /// Redis's forms, with the earliest deadline.
+    TimedPack(u64),
+    Timed(u64),
+    Valkey,
+}
+
+impl HashForm {
+    fn of(hash: &HashRef<'_>, format: Format) -> Result<HashForm, FieldDeadlines> {
+        let is_packed = hash.packed().is_some();
+        match (earliest_deadline(hash), format) {
+            (None, Format::Redis12)
+                if hash.packed().is_some_and(|(packing, _)| packing == Packing::HashTtl) =>
+            {
+                // Its first deadline is far away, and it stays what it is.
+                Ok(HashForm::TimedPack(0))
+            }
+            (None, _) => Ok(if is_packed { HashForm::Pack } else { HashForm::Table }),
+            (Some(_), Format::Common) => Err(FieldDeadlines),
+            (Some(at), Format::Redis12) => {
+                Ok(if is_packed { HashForm::TimedPack(at) } else { HashForm::Timed(at) })
+            }
+            (Some(_), Format::Valkey80) => Ok(HashForm::Valkey),
+        }
+    }
+
+    fn kind(self) -> u8 {
+        match self {
+            HashForm::Pack => kind::HASH_PACK,
+            HashForm::Table => kind::HASH,
+            HashForm::TimedPack(_) => kind::REDIS_HASH_PACK,
+            HashForm::Timed(_) => kind::REDIS_HASH,
+            HashForm::Valkey => kind::VALKEY_HASH,
+        }
+    }
+}
+
+/// The earliest deadline of a field. What a large hash notes may be earlier, or of a field that is gone.
+pub(crate) fn earliest_deadline(hash: &HashRef<'_>) -> Option<u64> {
+    if hash.next_deadline() == u64::MAX {
+        return None;
+    }
+    let mut earliest = None;
+    hash.for_each(|field| {
+        if let Some(at) = field.deadline() {
+            earliest = Some(earliest.map_or(at, |before: u64| before.min(at)));
+        }
+    });
+    earliest
+}

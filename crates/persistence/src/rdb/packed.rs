@@ -11,7 +11,7 @@ const FEW: usize = 12;
 
 /// A listpack in its shortest form.
 pub(crate) fn listpack(bytes: Vec<u8>) -> Result<Listpack, Fault> {
-    Listpack::load(bytes).map_err(|_| Fault::Encoding("listpack"))
+    Listpack::load(bytes).map_err(|_| Fault::Encoding("Listpack"))
 }
 
 /// Checks a listpack of records of `each` elements, of which the first identifies the record; `what` names the
@@ -22,7 +22,7 @@ pub(crate) fn check_records(pack: ListpackRef<'_>, each: usize, what: &'static s
         return Err(Fault::Uneven(what));
     }
     let records = len / each;
-    if is_repetitive(pack, each, records) { Err(Fault::Duplicate(what)) } else { Ok(records) }
+    if is_repetitive(pack, each, records) { Err(Fault::Repetition(what)) } else { Ok(records) }
 }
 
 fn is_repetitive(pack: ListpackRef<'_>, each: usize, records: usize) -> bool {
@@ -93,7 +93,7 @@ mod tests {
             for at in 0..n - 1 {
                 let mut texts = texts.clone();
                 texts[n - 1] = texts[at].clone();
-                assert_eq!(check_records(pack(&texts).view(), 1, "set"), Err(Fault::Duplicate("set")));
+                assert_eq!(check_records(pack(&texts).view(), 1, "set"), Err(Fault::Repetition("set")));
             }
         }
         assert_eq!(check_records(pack(["a", "1", "b", "1"]).view(), 2, "hash"), Ok(2));

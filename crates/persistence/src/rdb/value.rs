@@ -201,9 +201,15 @@ impl ValueReader {
                 return Ok(hand_out_node(Cow::Owned(pack.into_bytes()), sink)?);
             }
             Form::Quicklist2 => match cursor.length()? {
-                1 => Part::Element(cursor.string()?),
+                1 => {
+                    let bytes = cursor.string()?;
+                    if bytes.is_empty() {
+                        return Err(Fault::Encoding("List node").into());
+                    }
+                    Part::Element(bytes)
+                }
                 2 => return Ok(hand_out_node(sound_listpack(cursor.string()?)?, sink)?),
-                _ => return Err(Fault::Encoding("list").into()),
+                _ => return Err(Fault::Encoding("List node").into()),
             },
             Form::TextSortedSet => Part::Scored(cursor.string()?, cursor.text_score()?),
             Form::SortedSet => Part::Scored(cursor.string()?, cursor.binary_score()?),
@@ -266,7 +272,7 @@ fn hand_out_pack(form: Form, bytes: Cow<'_, [u8]>, sink: &mut impl PartSink) -> 
     let owned = |pack: Listpack| Cow::Owned(pack.into_bytes());
     match form {
         Form::Intset => {
-            let set = IntsetRef::validate(&bytes).map_err(|_| Fault::Encoding("intset"))?;
+            let set = IntsetRef::validate(&bytes).map_err(|_| Fault::Encoding("Intset"))?;
             if set.is_empty() {
                 return Ok(false);
             }
@@ -346,7 +352,7 @@ pub(crate) fn skip_module_part(cursor: &mut Cursor<'_>) -> Result<bool, Stop> {
         3 => drop(cursor.take(4)?),
         4 => drop(cursor.take(8)?),
         5 => drop(cursor.string()?),
-        _ => return Err(Fault::Encoding("value of a module").into()),
+        _ => return Err(Fault::Encoding("Module value").into()),
     }
     Ok(false)
 }

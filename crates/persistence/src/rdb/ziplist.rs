@@ -23,8 +23,8 @@ use super::error::Fault;
 const HEADER: usize = 10;
 const END: u8 = 0xFF;
 const WIDE: u8 = 0xFE;
-const BROKEN: Fault = Fault::Encoding("ziplist");
-const BROKEN_MAP: Fault = Fault::Encoding("zipmap");
+const BROKEN: Fault = Fault::Encoding("Ziplist");
+const BROKEN_MAP: Fault = Fault::Encoding("Zipmap");
 
 /// Splits off `n` bytes.
 fn split<'a>(rest: &mut &'a [u8], n: usize) -> Option<&'a [u8]> {

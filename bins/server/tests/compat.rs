@@ -43,6 +43,7 @@ groups! {
     server
     sets
     sort
+    sorted_sets
     strings
     transactions
 }

@@ -1,18 +1,13 @@
 //! Deep checks of collections that are stored as one run of bytes: that elements come in pairs, occur once, and stand
 //! in the order in which the types rely on them. Knows no types and no cursor.
 
-use carnelian_keyspace::encoding::listpack::{Element, Listpack, ListpackRef};
+use carnelian_keyspace::encoding::listpack::{Element, ListpackRef};
 
 use super::cursor::score_of;
 use super::error::Fault;
 
 /// Up to so many elements, comparing each with each is the fastest way to see that none occurs twice.
 const FEW: usize = 12;
-
-/// A listpack in its shortest form.
-pub(crate) fn listpack(bytes: Vec<u8>) -> Result<Listpack, Fault> {
-    Listpack::load(bytes).map_err(|_| Fault::Encoding("Listpack"))
-}
 
 /// Checks a listpack of records of `each` elements, of which the first identifies the record; `what` names the
 /// collection. Returns the number of records.
@@ -76,7 +71,8 @@ pub(crate) fn check_deadlines(pack: ListpackRef<'_>) -> Result<(), Fault> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Fault, Listpack, check_deadlines, check_records};
+    use super::{Fault, check_deadlines, check_records};
+    use carnelian_keyspace::encoding::listpack::Listpack;
 
     fn pack<T: AsRef<[u8]>>(texts: impl IntoIterator<Item = T>) -> Listpack {
         let mut pack = Listpack::new();

@@ -21,8 +21,7 @@ use carnelian_keyspace::stream::StreamId;
 
 use super::cursor::{Cursor, Stop};
 use super::error::Fault;
-use super::packed;
-use super::value::{Part, PartSink};
+use super::value::{Part, PartSink, sound_listpack};
 
 /// What a stream remembers beside its entries.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -173,10 +172,7 @@ impl StreamReader {
         let key: [u8; 16] = (*key).try_into().map_err(|_| Fault::Stream("node has no id"))?;
         let id = StreamId::from_bytes(key);
         let bytes = cursor.string()?;
-        let bytes = match ListpackRef::validate(&bytes) {
-            Ok(_) => bytes,
-            Err(_) => Cow::Owned(packed::listpack(bytes.into_owned())?.into_bytes()),
-        };
+        let bytes = sound_listpack(bytes, "Stream listpack")?;
         let node = check_node(id, ListpackRef::new(&bytes))?;
         if self.last.is_some_and(|last| node.lowest <= last) {
             return Err(Fault::Order("stream").into());

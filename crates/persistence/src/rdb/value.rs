@@ -208,7 +208,7 @@ impl ValueReader {
                     }
                     Part::Element(bytes)
                 }
-                2 => return Ok(hand_out_node(sound_listpack(cursor.string()?)?, sink)?),
+                2 => return Ok(hand_out_node(sound_listpack(cursor.string()?, "Quicklist listpack")?, sink)?),
                 _ => return Err(Fault::Encoding("List node").into()),
             },
             Form::TextSortedSet => Part::Scored(cursor.string()?, cursor.text_score()?),
@@ -251,11 +251,20 @@ fn valkey_deadline(written: i64) -> Result<Option<u64>, Fault> {
 }
 
 /// Listpack bytes in their shortest form; borrowed if they have it already.
-fn sound_listpack(bytes: Cow<'_, [u8]>) -> Result<Cow<'_, [u8]>, Fault> {
+pub(crate) fn sound_listpack<'a>(bytes: Cow<'a, [u8]>, what: &'static str) -> Result<Cow<'a, [u8]>, Fault> {
     if ListpackRef::validate(&bytes).is_ok() {
         return Ok(bytes);
     }
-    Ok(Cow::Owned(packed::listpack(bytes.into_owned())?.into_bytes()))
+    let pack = Listpack::load(bytes.into_owned()).map_err(|_| Fault::Encoding(what))?;
+    Ok(Cow::Owned(pack.into_bytes()))
+}
+
+/// The fault of a ziplist or zipmap whose elements are not those of a collection.
+fn damage(what: &'static str) -> impl Fn(Fault) -> Fault {
+    move |fault| match fault {
+        Fault::Encoding(_) | Fault::Repetition(_) | Fault::Uneven(_) => Fault::Encoding(what),
+        other => other,
+    }
 }
 
 /// A node of a list, unless it is empty.
@@ -280,13 +289,21 @@ fn hand_out_pack(form: Form, bytes: Cow<'_, [u8]>, sink: &mut impl PartSink) -> 
             Ok(true)
         }
         Form::ZiplistList => hand_out_node(owned(ziplist::listpack_of(&bytes)?), sink),
-        Form::Zipmap => hand_out_records(Packing::Hash, owned(ziplist::listpack_of_zipmap(&bytes)?), sink),
-        Form::ZiplistHash => hand_out_records(Packing::Hash, owned(ziplist::listpack_of(&bytes)?), sink),
-        Form::ZiplistSortedSet => hand_out_sorted(owned(ziplist::listpack_of(&bytes)?), sink),
-        Form::SortedSetPack => hand_out_sorted(sound_listpack(bytes)?, sink),
-        Form::SetPack => hand_out_records(Packing::Set, sound_listpack(bytes)?, sink),
-        Form::RedisHashPack { .. } => hand_out_records(Packing::HashTtl, sound_listpack(bytes)?, sink),
-        _ => hand_out_records(Packing::Hash, sound_listpack(bytes)?, sink),
+        Form::Zipmap => ziplist::listpack_of_zipmap(&bytes)
+            .and_then(|pack| hand_out_records(Packing::Hash, owned(pack), sink))
+            .map_err(damage("Zipmap")),
+        Form::ZiplistHash => ziplist::listpack_of(&bytes)
+            .and_then(|pack| hand_out_records(Packing::Hash, owned(pack), sink))
+            .map_err(damage("Hash ziplist")),
+        Form::ZiplistSortedSet => ziplist::listpack_of(&bytes)
+            .and_then(|pack| hand_out_sorted(owned(pack), sink))
+            .map_err(damage("Zset ziplist")),
+        Form::SortedSetPack => hand_out_sorted(sound_listpack(bytes, "Zset listpack")?, sink),
+        Form::SetPack => hand_out_records(Packing::Set, sound_listpack(bytes, "Set listpack")?, sink),
+        Form::RedisHashPack { .. } => {
+            hand_out_records(Packing::HashTtl, sound_listpack(bytes, "Hash listpack")?, sink)
+        }
+        _ => hand_out_records(Packing::Hash, sound_listpack(bytes, "Hash listpack")?, sink),
     }
 }
 

@@ -121,7 +121,7 @@ pub(crate) fn listpack_of_zipmap(bytes: &[u8]) -> Result<Listpack, Fault> {
         pack.push_back(value);
         count += 1;
     }
-    if *counted < WIDE && usize::from(*counted) != count {
+    if count == 0 || (*counted < WIDE && usize::from(*counted) != count) {
         return Err(BROKEN_MAP);
     }
     Ok(pack)
@@ -237,6 +237,6 @@ mod tests {
             "the count"
         );
         assert!(listpack_of_zipmap(b"\xfe\x03foo\x03\x00bar\xff").is_ok(), "an unknown count");
-        assert!(listpack_of_zipmap(b"\x00\xff").is_ok_and(|pack| pack.is_empty()));
+        assert!(listpack_of_zipmap(b"\x00\xff").is_err(), "nobody kept an empty one");
     }
 }

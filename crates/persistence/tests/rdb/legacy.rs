@@ -52,8 +52,8 @@ fn ziplists_and_zipmaps() {
     refused(&[b"\x0d", &empty], 6, "a hash is empty");
     refused(&[b"\x0e\x01", &empty], 7, "a list is empty");
     let twice = b"\x15\x00\x00\x00\x12\x00\x00\x00\x04\x00\x00\x01a\x03\xf2\x02\x01a\x03\xf2\xff";
-    refused(&[b"\x0c", &string(twice)], 6, "sorted set listpack with dup");
-    refused(&[b"\x0d", &string(twice)], 6, "hash listpack with dup");
+    refused(&[b"\x0c", &string(twice)], 6, "Zset ziplist integrity check failed");
+    refused(&[b"\x0d", &string(twice)], 6, "Hash ziplist integrity check failed");
 }
 
 #[test]

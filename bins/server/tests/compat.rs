@@ -42,8 +42,9 @@ groups! {
     lists
     server
     sets
-    sorted_sets
     sort
+    sorted_sets
+    streams
     strings
     transactions
 }

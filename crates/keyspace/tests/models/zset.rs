@@ -137,7 +137,7 @@ fn remove_ranks(keyspace: &mut Keyspace, model: &mut Model, op: &[u8]) {
 fn rebuild(keyspace: &mut Keyspace, model: &mut Model, every: u8) {
     let every = every as usize % 4 + 1;
     let mut elements: Elements =
-        sorted(model).into_iter().step_by(every).map(|(member, score)| (member, -score)).collect();
+        sorted(model).into_iter().step_by(every).map(|(member, score)| (member, 0.0 - score)).collect();
     *model = elements.iter().cloned().collect();
     let set = SortedSet::build(&mut elements, &mut keyspace.space());
     let key = keyspace.key(KEY);

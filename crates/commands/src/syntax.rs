@@ -146,7 +146,10 @@ impl<'a> Parser<'a> {
     }
 
     fn word(&mut self) -> &'a str {
-        let end = self.rest.find([' ', '|', '[', ']', '<', '>', '.', '*']).unwrap_or(self.rest.len());
+        // A token may be an asterisk; behind a word, asterisks mean something else.
+        let skip = usize::from(self.rest.starts_with('*'));
+        let end = self.rest[skip..].find([' ', '|', '[', ']', '<', '>', '.', '*']);
+        let end = end.map_or(self.rest.len(), |end| skip + end);
         assert!(end > 0, "expected a word before {}", self.rest);
         let (word, rest) = self.rest.split_at(end);
         self.rest = rest;
@@ -155,7 +158,7 @@ impl<'a> Parser<'a> {
 
     fn word_item(&mut self) -> Argument {
         let word = self.word();
-        if !word.starts_with(|c: char| c.is_ascii_uppercase() || c == '"') {
+        if !word.starts_with(|c: char| c.is_ascii_uppercase() || c == '"' || c == '*') {
             let (name, kind) = word.split_once(':').unwrap_or((word, default_type(word)));
             return argument(name, kind);
         }

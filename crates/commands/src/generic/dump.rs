@@ -127,7 +127,7 @@ impl From<PayloadError> for Error {
         match error {
             PayloadError::Footer => Error::Text("ERR DUMP payload version or checksum are wrong"),
             PayloadError::Value(offset, fault) => {
-                log::debug!("a payload for RESTORE is damaged at offset {offset}: {fault}");
+                log::warn!("RESTORE of a damaged payload: at offset {offset}: {fault}");
                 Error::Text("ERR Bad data format")
             }
         }

@@ -339,16 +339,10 @@ fn set_id(draw: &mut Draw) -> Plan {
     plan
 }
 
+/// Entries of a node. Not its bytes: after a change of these, Redis 8.2.3 damages its memory and ends.
 fn node_size(draw: &mut Draw) -> Plan {
-    let plan = Plan::of("CONFIG").arg("SET").undamaged();
-    match draw.rng.chance(50) {
-        true => {
-            plan.arg("stream-node-max-entries").arg(draw.rng.pick(&["0", "1", "2", "4", "10", "100", "4"]))
-        }
-        false => {
-            plan.arg("stream-node-max-bytes").arg(draw.rng.pick(&["0", "1", "60", "200", "4096", "4096"]))
-        }
-    }
+    let entries = draw.rng.pick(&["0", "1", "2", "4", "10", "100", "4"]);
+    Plan::of("CONFIG").arg("SET").arg("stream-node-max-entries").arg(entries).undamaged()
 }
 
 fn through(mut plan: Plan, form: fn(&[u8]) -> Vec<u8>) -> Plan {

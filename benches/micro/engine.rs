@@ -31,6 +31,10 @@ impl Links for Nowhere {
 
     fn resume(&mut self, _: ClientId) {}
 
+    fn is_open(&mut self, _: ClientId) -> bool {
+        true
+    }
+
     fn info(&mut self, _: ClientId) -> Option<LinkInfo> {
         None
     }

@@ -43,6 +43,8 @@ groups! {
     server
     sets
     sort
+    sorted_sets
+    streams
     strings
     transactions
 }

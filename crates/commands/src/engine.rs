@@ -124,6 +124,8 @@ pub(crate) struct State {
     next_compact_ms: u64,
     /// Whether reads of the keyspace count as accesses at present.
     pub(crate) touch: bool,
+    /// Whether checksums of payloads are not compared: for tests of damage.
+    pub(crate) skip_checksums: bool,
 }
 
 /// A command of a batch, looked up.
@@ -470,6 +472,7 @@ impl Engine {
             next_cron_ms: 0,
             next_compact_ms: 0,
             touch: true,
+            skip_checksums: false,
         };
         Engine { keyspace, state }
     }

@@ -88,11 +88,11 @@ fn drop_due<'f>(cx: &mut Ctx<'_>, key: Key<'_>, fields: impl Iterator<Item = &'f
 }
 
 /// Reports `changes` changes of fields as `event`, and the key's end if no field is left. Nothing if there are none.
-fn commit(guard: Write<'_>, event: &'static str, changes: usize) {
+fn commit(guard: Write<'_>, event: Event, changes: usize) {
     if changes == 0 {
         return guard.unchanged();
     }
-    let events = [Event::hash(event), Event::generic("del")];
+    let events = [event, Event::generic("del")];
     let events = if guard.exists() { &events[..1] } else { &events };
     guard.commit_many(events, changes as u64);
 }

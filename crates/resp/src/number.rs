@@ -105,7 +105,7 @@ impl fmt::Display for DoubleText {
 /// assert_eq!(format_double(0.00001).to_string(), "0.00001");
 /// assert_eq!(format_double(1e21).to_string(), "1e+21");
 /// assert_eq!(format_double(1234567890123e7).to_string(), "12345678901230000000");
-/// assert_eq!(format_double(123456789012e8).to_string(), "1.23456789012e+19");
+/// assert_eq!(format_double(1e22).to_string(), "1e+22");
 /// ```
 pub fn format_double(value: f64) -> DoubleText {
     const WHOLE: f64 = (1u64 << 62) as f64;

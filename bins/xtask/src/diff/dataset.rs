@@ -80,7 +80,8 @@ impl Facts {
         };
         let same_encoding = !encodings
             || self.encoding == other.encoding
-            || rules::is_embedded_here_only(&self.encoding, &other.encoding);
+            || rules::is_embedded_here_only(&self.encoding, &other.encoding)
+            || rules::is_packed_here_only(&self.encoding, &other.encoding);
         near && same_encoding && self.kind == other.kind && self.value == other.value
     }
 

@@ -24,10 +24,8 @@ pub(crate) fn plan(draw: &mut Draw) -> Plan {
         94 | 95 => Plan::of("XLEN").arg(key(draw)),
         96 => node_size(draw),
         97 => Plan::of("DEL").arg(key(draw)),
-        98 => {
-            let name = draw.rng.pick(&["COPY", "RENAME", "COPY"]);
-            Plan::of(name).arg(key(draw)).arg(key(draw))
-        }
+        // Not COPY: Redis 8.2.3 keeps pointers between a stream and its copy, and crashes a while later.
+        98 => Plan::of("RENAME").arg(key(draw)).arg(key(draw)),
         _ if draw.rng.chance(30) => Plan::of("SET").arg(key(draw)).arg("a string"),
         _ => {
             let word = draw.rng.pick(&["TYPE", "EXISTS", "PERSIST"]);
@@ -157,9 +155,9 @@ fn add(draw: &mut Draw) -> Plan {
         10 => ms.to_string().into_bytes(),
         _ => format!("{ms}-{}", draw.rng.below(3)).into_bytes(),
     });
-    for n in 0..draw.rng.pick(&[1, 1, 1, 2, 2, 3]) {
+    for n in 0..few(draw) {
         let field = draw.rng.pick(&["temp", "temp", "temp", "hum", "", "12", "a longer name of a field"]);
-        let field = if draw.rng.chance(60) { ["a", "b", "c"][n as usize] } else { field };
+        let field = if draw.rng.chance(60) { ["a", "b", "c"][n] } else { field };
         plan = plan.arg(field).arg(if draw.rng.chance(50) { draw.integer() } else { draw.value() });
     }
     plan
@@ -200,9 +198,14 @@ fn range(draw: &mut Draw) -> Plan {
     maybe_count(draw, plan)
 }
 
+/// Mostly one.
+fn few(draw: &mut Draw) -> usize {
+    [1, 1, 1, 1, 2, 3][draw.rng.below(6)]
+}
+
 /// `STREAMS` with keys and IDs.
 fn streams(draw: &mut Draw, plan: Plan, special: &str) -> Plan {
-    let n = draw.rng.pick(&[1, 1, 1, 2, 3]);
+    let n = few(draw);
     let keys: Vec<_> = (0..n).map(|_| key(draw)).collect();
     let ids: Vec<_> = (0..n)
         .map(|_| match draw.rng.below(4) {
@@ -336,16 +339,10 @@ fn set_id(draw: &mut Draw) -> Plan {
     plan
 }
 
+/// Entries of a node. Not its bytes: after a change of these, Redis 8.2.3 damages its memory and ends.
 fn node_size(draw: &mut Draw) -> Plan {
-    let plan = Plan::of("CONFIG").arg("SET").undamaged();
-    match draw.rng.chance(50) {
-        true => {
-            plan.arg("stream-node-max-entries").arg(draw.rng.pick(&["0", "1", "2", "4", "10", "100", "4"]))
-        }
-        false => {
-            plan.arg("stream-node-max-bytes").arg(draw.rng.pick(&["0", "1", "60", "200", "4096", "4096"]))
-        }
-    }
+    let entries = draw.rng.pick(&["0", "1", "2", "4", "10", "100", "4"]);
+    Plan::of("CONFIG").arg("SET").arg("stream-node-max-entries").arg(entries).undamaged()
 }
 
 fn through(mut plan: Plan, form: fn(&[u8]) -> Vec<u8>) -> Plan {

@@ -1,6 +1,6 @@
 //! Setting, reading and removing fields.
 
-use carnelian_keyspace::{Field, Hash, Ttl};
+use carnelian_keyspace::{Event, Field, Hash, Ttl};
 use carnelian_resp::ReplyBuf;
 
 use super::{BASE, commit, drop_due, hash, reply};
@@ -63,7 +63,7 @@ fn set_pairs(cx: &mut Ctx<'_>) -> Result<usize, Error> {
         }
         created
     })?;
-    commit(guard, "hset", pairs);
+    commit(guard, Event::hash("hset"), pairs);
     Ok(created)
 }
 
@@ -92,7 +92,7 @@ fn hsetnx(cx: &mut Ctx<'_>) -> Result<(), Error> {
         }
         absent
     })?;
-    commit(guard, "hset", set.into());
+    commit(guard, Event::hash("hset"), set.into());
     cx.out.integer(set.into());
     Ok(())
 }
@@ -117,7 +117,7 @@ fn hdel(cx: &mut Ctx<'_>) -> Result<(), Error> {
     let removed = guard.edit(|hash: &mut Hash, space| {
         argv.iter().skip(2).filter(|field| hash.remove(space, field)).count()
     })?;
-    commit(guard, "hdel", removed);
+    commit(guard, Event::hash("hdel"), removed);
     cx.out.integer(removed as i64);
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Fields as numbers: HINCRBY, HINCRBYFLOAT.
 
 use carnelian_keyspace::encoding::listpack::Element;
-use carnelian_keyspace::{Hash, Key, Ttl};
+use carnelian_keyspace::{Event, Hash, Key, Ttl};
 use carnelian_resp::number;
 
 use super::{BASE, commit, drop_due};
@@ -26,7 +26,7 @@ pub(super) const HINCRBY: Row = Row {
 
 fn hincrby(cx: &mut Ctx<'_>) -> Result<(), Error> {
     let (key, by) = (cx.key(1), int(cx.arg(3))?);
-    let sum = change(cx, key, "hincrby", |old| {
+    let sum = change(cx, key, Event::hash("hincrby"), |old| {
         let old = match old {
             Some(Element::Int(value)) => value,
             Some(Element::Bytes(text)) => {
@@ -59,7 +59,7 @@ fn hincrbyfloat(cx: &mut Ctx<'_>) -> Result<(), Error> {
     if !by.is_finite() {
         return Err(Error::Text("ERR value is NaN or Infinity"));
     }
-    let text = change(cx, key, "hincrbyfloat", |old| {
+    let text = change(cx, key, Event::hash("hincrbyfloat"), |old| {
         let old = match old {
             Some(Element::Int(value)) => LongDouble::from(value),
             Some(Element::Bytes(text)) => {
@@ -84,7 +84,7 @@ fn hincrbyfloat(cx: &mut Ctx<'_>) -> Result<(), Error> {
 fn change<R>(
     cx: &mut Ctx<'_>,
     key: Key<'_>,
-    event: &'static str,
+    event: Event,
     f: impl FnOnce(Option<Element<'_>>) -> Result<(Vec<u8>, R), Error>,
 ) -> Result<R, Error> {
     let field = cx.arg(2);

@@ -5,6 +5,7 @@ use std::ops::Range;
 use carnelian_keyspace::{Event, Hash, Ttl};
 
 use super::options::{self, NOT_POSITIVE};
+use super::ttl::{EXPIRE_EVENT, PERSIST_EVENT};
 use super::{BASE, check_type, commit, drop_due, hash, reply};
 use crate::args::{Rest, is};
 use crate::context::Ctx;
@@ -48,7 +49,7 @@ fn take(cx: &mut Ctx<'_>, fields: Range<usize>, also: impl FnOnce(&mut Hash)) ->
             removed += usize::from(hash.remove(space, field));
         }
     })?;
-    commit(guard, "hdel", removed);
+    commit(guard, Event::hash("hdel"), removed);
     Ok(())
 }
 
@@ -122,7 +123,8 @@ fn get_and_set_deadlines(cx: &mut Ctx<'_>, fields: Range<usize>, deadline: Optio
         }
         changed
     })?;
-    commit(guard, if deadline.is_some() { "hexpire" } else { "hpersist" }, changed);
+    let event = if deadline.is_some() { EXPIRE_EVENT } else { PERSIST_EVENT };
+    commit(guard, event, changed);
     Ok(())
 }
 
@@ -284,7 +286,7 @@ fn set_pairs(cx: &mut Ctx<'_>, options: &SetOptions) -> Result<(), Error> {
     })?;
     let second = match options.ttl {
         Ttl::At(_) if is_past => Some(Event::hash("hdel")),
-        Ttl::At(_) => Some(Event::hash("hexpire")),
+        Ttl::At(_) => Some(EXPIRE_EVENT),
         Ttl::Clear | Ttl::Keep => None,
     };
     let end = (!guard.exists()).then_some(Event::generic("del"));

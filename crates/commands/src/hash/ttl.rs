@@ -1,6 +1,6 @@
 //! Deadlines of fields: HEXPIRE and its variants, HTTL and its variants, HPERSIST.
 
-use carnelian_keyspace::{Field, Hash, Space};
+use carnelian_keyspace::{Event, Field, Hash, Space};
 
 use super::options::{self, NOT_POSITIVE, Unit};
 use super::{BASE, check_type, commit, hash};
@@ -8,6 +8,11 @@ use crate::args::is;
 use crate::context::Ctx;
 use crate::error::Error;
 use crate::row::{Flags, KeyFlags, KeySpec, Row};
+
+/// Deadlines of fields were set.
+pub(super) const EXPIRE_EVENT: Event = Event::hash("hexpire");
+/// Deadlines of fields were removed.
+pub(super) const PERSIST_EVENT: Event = Event::hash("hpersist");
 
 /// What is replied for a field that does not exist.
 const NO_FIELD: i64 = -2;
@@ -85,7 +90,8 @@ fn set_deadlines(cx: &mut Ctx<'_>, base: u64, unit: Unit, command: &'static str)
             out.integer(outcome as i64);
         }
     })?;
-    commit(guard, if removed > 0 { "hdel" } else { "hexpire" }, set + removed);
+    let event = if removed > 0 { Event::hash("hdel") } else { EXPIRE_EVENT };
+    commit(guard, event, set + removed);
     Ok(())
 }
 
@@ -312,6 +318,6 @@ fn hpersist(cx: &mut Ctx<'_>) -> Result<(), Error> {
             });
         }
     })?;
-    commit(guard, "hpersist", changed.into());
+    commit(guard, PERSIST_EVENT, changed.into());
     Ok(())
 }

@@ -97,6 +97,13 @@ static TOOLS: &[Tool] = &[
         run: set_active_expire,
     },
     Tool {
+        name: "SET-SKIP-CHECKSUM-VALIDATION",
+        words: (1, 1),
+        syntax: "<0|1>",
+        summary: "Takes payloads whatever their checksum is, or not.",
+        run: set_skip_checksums,
+    },
+    Tool {
         name: "SLEEP",
         words: (1, 1),
         syntax: "<seconds>",
@@ -176,6 +183,12 @@ fn quicklist_packed_threshold(cx: &mut Ctx<'_>) -> Result<(), Error> {
 
 fn set_active_expire(cx: &mut Ctx<'_>) -> Result<(), Error> {
     cx.keyspace.set_active_expire(is_on(cx.arg(2)));
+    cx.out.ok();
+    Ok(())
+}
+
+fn set_skip_checksums(cx: &mut Ctx<'_>) -> Result<(), Error> {
+    cx.state.skip_checksums = is_on(cx.arg(2));
     cx.out.ok();
     Ok(())
 }

@@ -39,8 +39,16 @@ impl End {
         })
     }
 
-    /// Takes up to `count` members of an existing key that holds a sorted set. `reply` is told how many, `put` gets
-    /// each.
+    /// The command that takes members from a single key, for effects.
+    fn command(self) -> &'static [u8] {
+        match self {
+            End::Min => b"ZPOPMIN",
+            End::Max => b"ZPOPMAX",
+        }
+    }
+
+    /// Takes up to `count` members of an existing key that holds a sorted set, and returns how many there were. `head`
+    /// begins the reply, `show` says how the members stand in it.
     fn take(
         self,
         mut guard: Write<'_>,
@@ -48,7 +56,7 @@ impl End {
         out: &mut ReplyBuf,
         head: impl FnOnce(&mut ReplyBuf, usize),
         show: Show,
-    ) -> Result<(), Error> {
+    ) -> Result<usize, Error> {
         let taken = guard.edit(|set: &mut SortedSet, space| {
             let len = set.len();
             let count = count.min(len);
@@ -67,7 +75,7 @@ impl End {
         let events = [self.event(), DEL];
         let events = if guard.exists() { &events[..1] } else { &events };
         guard.commit_many(events, taken as u64);
-        Ok(())
+        Ok(taken)
     }
 }
 
@@ -121,7 +129,8 @@ fn pop(cx: &mut Ctx<'_>, end: End) -> Result<(), Error> {
         cx.out.array(0);
         return Ok(());
     }
-    end.take(guard, count as usize, cx.out, |out, count| out.array(show.len(count)), show)
+    end.take(guard, count as usize, cx.out, |out, count| out.array(show.len(count)), show)?;
+    Ok(())
 }
 
 pub(super) const ZMPOP: Row = Row {
@@ -183,7 +192,9 @@ impl Many {
                 out.bulk(key.bytes());
                 out.array(count);
             };
-            self.end.take(guard, self.count, cx.out, head, Show::Pairs)?;
+            let taken = self.end.take(guard, self.count, cx.out, head, Show::Pairs)?;
+            let mut buffer = itoa::Buffer::new();
+            cx.effect(&[self.end.command(), key.bytes(), buffer.format(taken).as_bytes()]);
             return Ok(true);
         }
         Ok(false)
@@ -262,7 +273,9 @@ fn blocking_pop(cx: &mut Ctx<'_>, end: End) -> Result<(), Error> {
             out.array(3);
             out.bulk(key.bytes());
         };
-        return end.take(guard, 1, cx.out, head, Show::Flat);
+        end.take(guard, 1, cx.out, head, Show::Flat)?;
+        cx.effect(&[end.command(), key.bytes()]);
+        return Ok(());
     }
     wait(cx, keys, until_us);
     Ok(())

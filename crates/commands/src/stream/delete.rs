@@ -98,10 +98,11 @@ fn outcome(deletion: Deletion) -> i64 {
 }
 
 fn xdelex(cx: &mut Ctx<'_>) -> Result<(), Error> {
-    let (references, range) = options(cx.argv, 2)?;
     let key = cx.key(1);
     let mut guard = cx.keyspace.write(cx.db, key);
-    if !is_stream(&guard)? {
+    let exists = is_stream(&guard)?;
+    let (references, range) = options(cx.argv, 2)?;
+    if !exists {
         reply_absent(cx.out, range.len());
         return Ok(());
     }
@@ -143,10 +144,11 @@ pub(super) const XACKDEL: Row = Row {
 };
 
 fn xackdel(cx: &mut Ctx<'_>) -> Result<(), Error> {
-    let (references, range) = options(cx.argv, 3)?;
     let (key, name) = (cx.key(1), cx.arg(2));
     let mut guard = cx.keyspace.write(cx.db, key);
-    if held(&guard)?.is_none_or(|stream| stream.groups().get(name).is_none()) {
+    let exists = held(&guard)?.is_some_and(|stream| stream.groups().get(name).is_some());
+    let (references, range) = options(cx.argv, 3)?;
+    if !exists {
         reply_absent(cx.out, range.len());
         return Ok(());
     }

@@ -61,6 +61,12 @@ fn options(cx: &Ctx<'_>, is_create: bool) -> Result<(bool, Option<i64>), Error> 
     Ok((make, read))
 }
 
+/// A number of entries read, which cannot be more than there ever were.
+fn at_most_added(stream: &Stream, read: Option<i64>) -> Option<i64> {
+    let added = i64::try_from(stream.log().added()).unwrap_or(i64::MAX);
+    read.map(|read| read.min(added))
+}
+
 fn wrong_words(cx: &Ctx<'_>) -> Error {
     Error::subcommand_or_arity("XGROUP", cx.arg(1))
 }
@@ -89,8 +95,10 @@ fn create(cx: &mut Ctx<'_>) -> Result<(), Error> {
         b"$" => held(&guard)?.map_or(StreamId::MIN, |stream| stream.log().last_id()),
         id => id::exact(id)?,
     };
-    let created =
-        guard.edit(|stream: &mut Stream, _| stream.groups_mut().create(name, last_id, read).is_some())?;
+    let created = guard.edit(|stream: &mut Stream, _| {
+        let read = at_most_added(stream, read);
+        stream.groups_mut().create(name, last_id, read).is_some()
+    })?;
     if !created {
         guard.unchanged();
         return Err(Error::Text("BUSYGROUP Consumer Group name already exists"));
@@ -128,6 +136,7 @@ fn set_id(cx: &mut Ctx<'_>) -> Result<(), Error> {
         id => id::any(id, 0)?,
     };
     guard.edit(|stream: &mut Stream, _| {
+        let read = at_most_added(stream, read);
         let group = stream.groups_mut().get_mut(name).expect(FOUND);
         (group.last_id, group.read) = (last_id, read);
     })?;

@@ -484,6 +484,12 @@ impl<'a> ListpackRef<'a> {
         Iter { pack: *self, front: HEADER, back: self.end() }
     }
 
+    /// The elements from a place on.
+    #[inline]
+    pub fn iter_from(&self, pos: Pos) -> Iter<'a> {
+        Iter { pack: *self, front: pos, back: self.end() }
+    }
+
     /// The first element equal to `needle`, among the one at `from` and every `skip + 1`-th after it: skip 0
     /// compares all, 1 looks at the fields of field-value pairs only.
     #[inline]
@@ -610,9 +616,16 @@ impl<'a> Iterator for Iter<'a> {
         if self.front == self.back {
             return None;
         }
-        let element = self.pack.get(self.front);
-        self.front = skip(self.pack.bytes, self.front);
-        Some(element)
+        let (pos, bytes) = (self.front, self.pack.bytes);
+        let b = bytes[pos];
+        if b & 0xC0 == STR6 {
+            // Most strings: their length is decoded once for both purposes.
+            let end = pos + 1 + (b & 0x3f) as usize;
+            self.front = end + 1;
+            return Some(Element::Bytes(&bytes[pos + 1..end]));
+        }
+        self.front = skip(bytes, pos);
+        Some(self.pack.get(pos))
     }
 }
 
@@ -894,9 +907,12 @@ impl Listpack {
     fn gap(&mut self, pos: usize, old: usize, new: usize) {
         let len = self.bytes.len();
         if new > old {
-            // Large ones grow by an eighth, not by all of their size.
-            if len > 1024 && self.bytes.capacity() - len < new - old {
-                self.bytes.reserve_exact(new - old + len / 8);
+            // Large ones grow by about an eighth, to where the general allocator would round up anyway, instead of
+            // to twice their size.
+            let wanted = len + new - old;
+            if wanted > 1024 && self.bytes.capacity() < wanted {
+                let step = 1 << (wanted.ilog2() - 2);
+                self.bytes.reserve_exact(wanted.next_multiple_of(step) - len);
             }
             self.bytes.resize(len + new - old, END);
             // At the tail, the closing byte is already there.

@@ -408,15 +408,8 @@ fn visit_pack<'a>(
     count: usize,
     visit: &mut impl FnMut(Element<'a>) -> bool,
 ) -> bool {
-    let mut next = pack.at(start as i64);
-    for _ in 0..count {
-        let Some(pos) = next else { return true };
-        if !visit(pack.get(pos)) {
-            return false;
-        }
-        next = pack.next(pos);
-    }
-    true
+    let Some(first) = pack.at(start as i64) else { return true };
+    pack.iter_from(first).take(count).all(visit)
 }
 
 /// Visits elements of a listpack towards its head; whether to go on.

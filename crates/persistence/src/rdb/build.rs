@@ -94,7 +94,7 @@ fn set_part(set: &mut Set, part: Part<'_>, space: &mut Space<'_>) -> Result<(), 
         Part::Count(count) => set.expect(space, b"0", count_of(count)),
         Part::Element(member) => {
             if !set.add(space, &member) {
-                return Err(Fault::Duplicate("set"));
+                return Err(Fault::Duplicate("set member"));
             }
         }
         Part::Pack(packing, bytes) => *set = Set::load(packing, bytes.into_owned(), space),
@@ -108,7 +108,7 @@ fn hash_part(hash: &mut Hash, part: Part<'_>, space: &mut Space<'_>) -> Result<(
         Part::Count(count) => hash.make_room(space, count_of(count), 0),
         Part::Field { name, value, deadline } => {
             if !hash.set(space, &name, &value, deadline.map_or(Ttl::Clear, Ttl::At)) {
-                return Err(Fault::Duplicate("hash"));
+                return Err(Fault::Duplicate("hash field"));
             }
         }
         Part::Pack(packing @ (Packing::Hash | Packing::HashTtl), bytes) => {
@@ -125,7 +125,7 @@ fn sorted_set_part(set: &mut SortedSet, part: Part<'_>, space: &mut Space<'_>) -
         Part::Scored(member, score) => {
             let how = ScoreUpdate { only_new: true, ..ScoreUpdate::default() };
             if !matches!(set.update(&member, score, how, space), ScoreOutcome::Added(_)) {
-                return Err(Fault::Duplicate("sorted set"));
+                return Err(Fault::Duplicate("sorted set member"));
             }
         }
         Part::Pack(_, bytes) => *set = SortedSet::load(bytes.into_owned(), space),
@@ -158,7 +158,7 @@ impl StreamBuilder {
             StreamPart::Group { name, last, read } => {
                 let read = read.and_then(|read| i64::try_from(read).ok());
                 if self.groups.create(&name, last, read).is_none() {
-                    return Err(Fault::Duplicate("stream's groups"));
+                    return Err(Fault::Duplicate("stream group"));
                 }
                 self.group = name.into_owned();
                 self.pending.clear();
@@ -167,7 +167,7 @@ impl StreamBuilder {
             StreamPart::Consumer { name, seen, active } => {
                 let group = self.groups.get_mut(&self.group).expect("its group came before");
                 let consumer =
-                    group.create_consumer(&name, seen).ok_or(Fault::Duplicate("group's consumers"))?;
+                    group.create_consumer(&name, seen).ok_or(Fault::Duplicate("stream consumer"))?;
                 group.consumer_mut(consumer).active_at = active;
                 self.consumer = Some(consumer);
             }
@@ -179,7 +179,7 @@ impl StreamBuilder {
     fn totals(&mut self, totals: &Totals) -> Result<(), Fault> {
         let facts = LogFacts { last_id: totals.last, max_deleted_id: totals.deleted, added: totals.added };
         let nodes = std::mem::take(&mut self.nodes);
-        self.log = Log::load(nodes, facts).map_err(|_| Fault::Encoding("node of a stream"))?;
+        self.log = Log::load(nodes, facts).map_err(|_| Fault::Encoding("Stream listpack"))?;
         Ok(())
     }
 

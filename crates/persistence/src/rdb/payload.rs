@@ -74,19 +74,29 @@ pub fn has_field_deadlines(value: &Value<'_>) -> bool {
 }
 
 impl<'a> Payload<'a> {
+    /// A type and a value that stand alone, in a version.
+    pub fn new(version: Version, value: &'a [u8]) -> Payload<'a> {
+        Payload { version, value }
+    }
+
     /// Checks a payload's version and checksum.
     ///
     /// # Errors
     /// [`PayloadError::Footer`].
     pub fn check(bytes: &'a [u8]) -> Result<Payload<'a>, PayloadError> {
-        let at = bytes.len().checked_sub(FOOTER).ok_or(PayloadError::Footer)?;
-        let (value, footer) = bytes.split_at(at);
+        let payload = Payload::check_version(bytes)?;
+        let (summed, sum) = bytes.split_last_chunk().ok_or(PayloadError::Footer)?;
+        if u64::from_le_bytes(*sum) == crc64(summed) { Ok(payload) } else { Err(PayloadError::Footer) }
+    }
+
+    /// Checks a payload's version, whatever its checksum is.
+    ///
+    /// # Errors
+    /// [`PayloadError::Footer`].
+    pub fn check_version(bytes: &'a [u8]) -> Result<Payload<'a>, PayloadError> {
+        let (value, footer) = bytes.split_last_chunk::<FOOTER>().ok_or(PayloadError::Footer)?;
         let version = u16::from_le_bytes([footer[0], footer[1]]);
         let version = Version::of_payload(version).map_err(|_| PayloadError::Footer)?;
-        let stored = u64::from_le_bytes(footer[2..].try_into().expect("eight bytes are left"));
-        if stored != crc64(&bytes[..at + 2]) {
-            return Err(PayloadError::Footer);
-        }
         Ok(Payload { version, value })
     }
 

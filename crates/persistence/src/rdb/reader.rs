@@ -323,7 +323,7 @@ impl Reader {
     fn module_data(&mut self, cursor: &mut Cursor<'_>, sink: &mut impl Sink) -> Result<(), Stop> {
         let name = module_name(cursor.length()?);
         if cursor.length()? != 2 {
-            return Err(Fault::Encoding("module's data").into());
+            return Err(Fault::Encoding("Module data").into());
         }
         cursor.length()?;
         sink.event(Event::ModuleData(name))?;

@@ -125,19 +125,11 @@ impl Interval {
     }
 }
 
-/// A power of ten that brings a number with this exponent to between 32 and 60 bits behind the point, and its exponent
-/// to the base of ten. Where two would do, it is the one that the peers choose.
+/// The smallest power of ten that leaves a number with this exponent between 32 and 60 bits behind the point, and its
+/// exponent to the base of ten. Larger ones would do too, and sometimes give another last digit than the peers'.
 fn scale_for(exponent: i32) -> (Float, i32) {
-    const LOG_2: f64 = 0.301_029_995_663_981_14;
-    let fits = |i: usize| exponent + POWERS[i].1 + 64;
-    let guess = (f64::from(-(exponent + POWERS.len() as i32)) * LOG_2) as i32;
-    let mut i = ((guess - FIRST_POWER) / POWER_STEP) as usize;
-    while fits(i) < -60 {
-        i += 1;
-    }
-    while fits(i) > -32 {
-        i -= 1;
-    }
+    const MOST_BITS: i32 = 60;
+    let i = POWERS.partition_point(|(_, power)| exponent + power + 64 < -MOST_BITS);
     let (fraction, exponent) = POWERS[i];
     (Float { fraction, exponent }, FIRST_POWER + POWER_STEP * i as i32)
 }

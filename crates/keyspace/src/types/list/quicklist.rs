@@ -227,6 +227,10 @@ impl Quicklist {
         if let Some(Node::Pack(pack)) = self.end_mut(end) {
             pack.shrink();
         }
+        if self.nodes.len() == self.nodes.capacity() {
+            // In small steps: doubling would cost more than the nodes' descriptions themselves.
+            self.nodes.reserve_exact((self.nodes.len() / 8).max(2));
+        }
         let room = if self.nodes.len() >= MANY_NODES { self.limit.bytes } else { 0 };
         let node = self.node_of(value, room, end);
         match end {

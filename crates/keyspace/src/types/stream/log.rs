@@ -173,14 +173,22 @@ impl Log {
         true
     }
 
-    /// Deletes entries of a node, which has `live` of them.
+    /// Deletes entries of a node, which has `live` of them, and the node if there are no more.
     pub(super) fn unlink(&mut self, node_id: StreamId, live: u64, marks: &[Mark]) {
         if marks.len() as u64 == live {
             self.nodes.remove(node_id);
+            self.len -= live;
         } else {
-            self.nodes.edit(node_id, |pack| node::delete(pack, marks));
+            self.mark(node_id, marks);
         }
-        self.len -= marks.len() as u64;
+    }
+
+    /// Deletes entries of a node, which stays.
+    pub(super) fn mark(&mut self, node_id: StreamId, marks: &[Mark]) {
+        if !marks.is_empty() {
+            self.nodes.edit(node_id, |pack| node::delete(pack, marks));
+            self.len -= marks.len() as u64;
+        }
     }
 
     /// Looks up the first entry after the one that was is gone.
@@ -202,9 +210,11 @@ impl Log {
         self.max_deleted_id = max_deleted_id.unwrap_or(self.max_deleted_id);
     }
 
-    /// Whether an entry from `start` on was deleted, as far as that is known.
-    fn is_torn_from(&self, start: StreamId) -> bool {
-        self.len > 0 && self.max_deleted_id != StreamId::MIN && start <= self.max_deleted_id
+    /// Whether what a group has yet to read that is at `last_id` is all that was added after it: nothing was
+    /// trimmed or deleted from there on, as far as that is known.
+    fn follows(&self, last_id: StreamId) -> bool {
+        let torn = self.len > 0 && self.max_deleted_id != StreamId::MIN && last_id <= self.max_deleted_id;
+        last_id >= self.first_id && !torn
     }
 
     /// What a group that has read up to `last_id` and counted `read` entries has yet to read, if that can be told.
@@ -216,7 +226,7 @@ impl Log {
             return Some(self.len as i64);
         }
         let read = match read {
-            Some(read) if !self.is_torn_from(last_id) => Some(read),
+            Some(read) if self.follows(last_id) => Some(read),
             _ => self.position(last_id),
         };
         read.map(|read| (self.added as i64).wrapping_sub(read))
@@ -225,7 +235,7 @@ impl Log {
     /// How many entries a group has read once it has read `id`: one more than before, if nothing was deleted ahead.
     pub(super) fn read_after(&self, last_id: StreamId, read: Option<i64>, id: StreamId) -> Option<i64> {
         match read {
-            Some(read) if !self.is_torn_from(last_id) => Some(read.wrapping_add(1)),
+            Some(read) if self.follows(last_id) => Some(read.wrapping_add(1)),
             _ if self.added > 0 => self.position(id),
             _ => read,
         }

@@ -88,8 +88,10 @@ impl Stream {
                 break;
             } else {
                 let (marks, reached) = trim.within(&node, log.len, groups);
-                if !marks.is_empty() {
-                    log.unlink(id, live, &marks);
+                // As in Redis, the node in which the goal is reached stays, even if nothing is left in it.
+                match reached {
+                    true => log.mark(id, &marks),
+                    false => log.unlink(id, live, &marks),
                 }
                 if reached {
                     break;

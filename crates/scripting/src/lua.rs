@@ -753,7 +753,7 @@ impl Lua {
                 }
                 ffi::lua_getinfo(self.raw(), c"Sl".as_ptr(), &raw mut info);
                 if level == 2 || CStr::from_ptr(info.what) != c"C" {
-                    let source = CStr::from_ptr(info.source).coerce_bytes().to_vec();
+                    let source = CStr::from_ptr(info.source).to_bytes().to_vec();
                     return Some(Place { source, line: info.currentline });
                 }
             }

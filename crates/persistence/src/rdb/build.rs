@@ -92,11 +92,7 @@ fn set_part(set: &mut Set, part: Part<'_>, space: &mut Space<'_>) -> Result<(), 
     match part {
         // Whether the first member is an integer is not known yet; from here on each form finds the next one.
         Part::Count(count) => set.expect(space, b"0", count_of(count)),
-        Part::Element(member) => {
-            if !set.add(space, &member) {
-                return Err(Fault::Duplicate("set member"));
-            }
-        }
+        Part::Element(member) if !set.add(space, &member) => return Err(Fault::Duplicate("set member")),
         Part::Pack(packing, bytes) => *set = Set::load(packing, bytes.into_owned(), space),
         _ => {}
     }
@@ -106,10 +102,10 @@ fn set_part(set: &mut Set, part: Part<'_>, space: &mut Space<'_>) -> Result<(), 
 fn hash_part(hash: &mut Hash, part: Part<'_>, space: &mut Space<'_>) -> Result<(), Fault> {
     match part {
         Part::Count(count) => hash.make_room(space, count_of(count), 0),
-        Part::Field { name, value, deadline } => {
-            if !hash.set(space, &name, &value, deadline.map_or(Ttl::Clear, Ttl::At)) {
-                return Err(Fault::Duplicate("hash field"));
-            }
+        Part::Field { name, value, deadline }
+            if !hash.set(space, &name, &value, deadline.map_or(Ttl::Clear, Ttl::At)) =>
+        {
+            return Err(Fault::Duplicate("hash field"));
         }
         Part::Pack(packing @ (Packing::Hash | Packing::HashTtl), bytes) => {
             *hash = Hash::load(packing, bytes.into_owned(), space);

@@ -106,6 +106,6 @@ fn a_key_that_comes_twice_is_an_error_that_names_it() {
         let (mut keyspace, mut loader) = (keyspace(), Loader::new(LoadOptions::default()));
         let error = file.chunks(piece).find_map(|piece| loader.feed(piece, &mut keyspace).err());
         let error = error.expect("the key comes twice").to_string();
-        assert_eq!(error, "at offset 19, in the value of key 'k': a key occurs twice");
+        assert_eq!(error, "at offset 20, in the value of key 'k': a key occurs twice");
     }
 }

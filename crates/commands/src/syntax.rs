@@ -149,17 +149,10 @@ impl<'a> Parser<'a> {
     }
 
     fn word(&mut self) -> &'a str {
-<<<<<<< HEAD
-        // A token may be an asterisk; behind a word, asterisks mean something else.
-        let skip = usize::from(self.rest.starts_with('*'));
-        let end = self.rest[skip..].find([' ', '|', '[', ']', '<', '>', '.', '*']);
-        let end = end.map_or(self.rest.len(), |end| skip + end);
-=======
         // A token of one symbol may be one that ends other words.
         let first = usize::from(self.rest.starts_with(SYMBOLS));
         let end = self.rest[first..].find([' ', '|', '[', ']', '<', '>', '.', '*']);
         let end = end.map_or(self.rest.len(), |end| first + end);
->>>>>>> wt-streams
         assert!(end > 0, "expected a word before {}", self.rest);
         let (word, rest) = self.rest.split_at(end);
         self.rest = rest;
@@ -168,11 +161,7 @@ impl<'a> Parser<'a> {
 
     fn word_item(&mut self) -> Argument {
         let word = self.word();
-<<<<<<< HEAD
-        if !word.starts_with(|c: char| c.is_ascii_uppercase() || c == '"' || c == '*') {
-=======
         if !word.starts_with(|c: char| c.is_ascii_uppercase() || c == '"' || SYMBOLS.contains(&c)) {
->>>>>>> wt-streams
             let (name, kind) = word.split_once(':').unwrap_or((word, default_type(word)));
             return argument(name, kind);
         }

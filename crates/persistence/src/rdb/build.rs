@@ -88,15 +88,20 @@ impl Built {
     }
 }
 
+/// Refuses an element that was there before.
+fn new_or(is_new: bool, what: &'static str) -> Result<(), Fault> {
+    if is_new { Ok(()) } else { Err(Fault::Duplicate(what)) }
+}
+
 fn set_part(set: &mut Set, part: Part<'_>, space: &mut Space<'_>) -> Result<(), Fault> {
     match part {
         // Whether the first member is an integer is not known yet; from here on each form finds the next one.
         Part::Count(count) => set.expect(space, b"0", count_of(count)),
-        Part::Element(member) => {
-            if !set.add(space, &member) {
-                return Err(Fault::Duplicate("set member"));
-            }
-        }
+<<<<<<< HEAD
+        Part::Element(member) if !set.add(space, &member) => return Err(Fault::Duplicate("set member")),
+=======
+        Part::Element(member) => return new_or(set.add(space, &member), "set member"),
+>>>>>>> wt-rdb
         Part::Pack(packing, bytes) => *set = Set::load(packing, bytes.into_owned(), space),
         _ => {}
     }
@@ -106,10 +111,16 @@ fn set_part(set: &mut Set, part: Part<'_>, space: &mut Space<'_>) -> Result<(), 
 fn hash_part(hash: &mut Hash, part: Part<'_>, space: &mut Space<'_>) -> Result<(), Fault> {
     match part {
         Part::Count(count) => hash.make_room(space, count_of(count), 0),
+<<<<<<< HEAD
+        Part::Field { name, value, deadline }
+            if !hash.set(space, &name, &value, deadline.map_or(Ttl::Clear, Ttl::At)) =>
+        {
+            return Err(Fault::Duplicate("hash field"));
+=======
         Part::Field { name, value, deadline } => {
-            if !hash.set(space, &name, &value, deadline.map_or(Ttl::Clear, Ttl::At)) {
-                return Err(Fault::Duplicate("hash field"));
-            }
+            let ttl = deadline.map_or(Ttl::Clear, Ttl::At);
+            return new_or(hash.set(space, &name, &value, ttl), "hash field");
+>>>>>>> wt-rdb
         }
         Part::Pack(packing @ (Packing::Hash | Packing::HashTtl), bytes) => {
             *hash = Hash::load(packing, bytes.into_owned(), space);
@@ -124,9 +135,8 @@ fn sorted_set_part(set: &mut SortedSet, part: Part<'_>, space: &mut Space<'_>) -
         Part::Count(count) => set.prepare(count_of(count), space),
         Part::Scored(member, score) => {
             let how = ScoreUpdate { only_new: true, ..ScoreUpdate::default() };
-            if !matches!(set.update(&member, score, how, space), ScoreOutcome::Added(_)) {
-                return Err(Fault::Duplicate("sorted set member"));
-            }
+            let outcome = set.update(&member, score, how, space);
+            return new_or(matches!(outcome, ScoreOutcome::Added(_)), "sorted set member");
         }
         Part::Pack(_, bytes) => *set = SortedSet::load(bytes.into_owned(), space),
         _ => {}

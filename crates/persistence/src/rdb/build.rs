@@ -97,11 +97,7 @@ fn set_part(set: &mut Set, part: Part<'_>, space: &mut Space<'_>) -> Result<(), 
     match part {
         // Whether the first member is an integer is not known yet; from here on each form finds the next one.
         Part::Count(count) => set.expect(space, b"0", count_of(count)),
-<<<<<<< HEAD
-        Part::Element(member) if !set.add(space, &member) => return Err(Fault::Duplicate("set member")),
-=======
         Part::Element(member) => return new_or(set.add(space, &member), "set member"),
->>>>>>> wt-rdb
         Part::Pack(packing, bytes) => *set = Set::load(packing, bytes.into_owned(), space),
         _ => {}
     }
@@ -111,16 +107,9 @@ fn set_part(set: &mut Set, part: Part<'_>, space: &mut Space<'_>) -> Result<(), 
 fn hash_part(hash: &mut Hash, part: Part<'_>, space: &mut Space<'_>) -> Result<(), Fault> {
     match part {
         Part::Count(count) => hash.make_room(space, count_of(count), 0),
-<<<<<<< HEAD
-        Part::Field { name, value, deadline }
-            if !hash.set(space, &name, &value, deadline.map_or(Ttl::Clear, Ttl::At)) =>
-        {
-            return Err(Fault::Duplicate("hash field"));
-=======
         Part::Field { name, value, deadline } => {
             let ttl = deadline.map_or(Ttl::Clear, Ttl::At);
             return new_or(hash.set(space, &name, &value, ttl), "hash field");
->>>>>>> wt-rdb
         }
         Part::Pack(packing @ (Packing::Hash | Packing::HashTtl), bytes) => {
             *hash = Hash::load(packing, bytes.into_owned(), space);

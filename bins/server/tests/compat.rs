@@ -40,6 +40,7 @@ groups! {
     hashes
     hyperloglogs
     lists
+    scripting
     server
     sets
     sort

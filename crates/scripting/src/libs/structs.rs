@@ -266,11 +266,14 @@ fn read_integer(format: &Format, bytes: &[u8], signed: bool) -> f64 {
     if !signed {
         return value as f64;
     }
-    let bits = bytes.len() * 8;
-    if (1..64).contains(&bits) && value >> (bits - 1) & 1 == 1 {
-        return (value | u64::MAX << bits) as i64 as f64;
+    if bytes.is_empty() {
+        return value as i64 as f64;
     }
-    value as i64 as f64
+    // The sign bit and those above it. Beyond 8 bytes the original's shift goes around, with odd results that scripts may
+    // have come to expect.
+    let mask = u64::MAX << ((bytes.len() * 8 - 1) % 64);
+    let extended = if value & mask == 0 { value } else { value | mask };
+    extended as i64 as f64
 }
 
 fn size(lua: &mut Lua) -> Result<i32, Raise> {

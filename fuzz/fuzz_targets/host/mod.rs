@@ -1,17 +1,15 @@
 //! A host for fuzzed scripts: its only command echoes its words, and scripts may take a few ticks only.
 
-use carnelian_scripting::{
-    Host, LogLevel, Protocol, Replication, Reply, Scripts, Verdict, Versions, Words,
-};
+use carnelian_scripting::{Host, LogLevel, Protocol, Replication, Reply, Scripts, Verdict, Versions, Words};
 
 /// Bytes that scripts may allocate.
-pub const LIMIT: usize = 32 << 20;
+pub(crate) const LIMIT: usize = 32 << 20;
 
 /// Ticks that a script may take.
 const PATIENCE: u32 = 20;
 
 /// The host.
-pub struct Echo {
+pub(crate) struct Echo {
     words: Vec<Vec<u8>>,
     ticks: u32,
 }
@@ -49,7 +47,7 @@ impl Host for Echo {
 
 /// Takes results, and the last string of each.
 #[derive(Default)]
-pub struct Sink(pub Option<Vec<u8>>);
+pub(crate) struct Sink(pub(crate) Option<Vec<u8>>);
 
 impl Reply for Sink {
     fn null(&mut self) {}
@@ -87,12 +85,12 @@ impl Words for Argument<'_> {
 }
 
 /// A state for scripts.
-pub fn scripts() -> Scripts {
+pub(crate) fn scripts() -> Scripts {
     Scripts::new(&Versions { redis: "8.2.3".to_owned() }, LIMIT)
 }
 
 /// Runs a script with one argument. `Some` if it has ended well: the last string of its result.
-pub fn run(scripts: &mut Scripts, body: &[u8], argument: &[u8]) -> Option<Option<Vec<u8>>> {
+pub(crate) fn run(scripts: &mut Scripts, body: &[u8], argument: &[u8]) -> Option<Option<Vec<u8>>> {
     let id = scripts.evaluate(body).ok()?;
     let mut sink = Sink::default();
     let mut echo = Echo { words: Vec::new(), ticks: 0 };

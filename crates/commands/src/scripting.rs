@@ -9,7 +9,7 @@ use std::borrow::Cow;
 
 use carnelian_config::{Config, Directive};
 use carnelian_resp::{Argv, OwnedArgv, ReplyBuf, number};
-use carnelian_scripting::{Functions, Refusal, ScriptFlags, ScriptId, Scripts, Versions, Words};
+use carnelian_scripting::{Digest, Functions, Refusal, ScriptFlags, ScriptId, Scripts, Versions, Words};
 
 use crate::context::Ctx;
 use crate::engine::REDIS_VERSION;
@@ -38,11 +38,12 @@ pub(crate) enum Kind {
 
 impl Kind {
     /// The container of the commands that manage it.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Kind::Script => "SCRIPT",
-            Kind::Function => "FUNCTION",
-        }
+    pub(crate) fn name(self) -> String {
+        let container = match self {
+            Kind::Script => script::CONTAINER,
+            Kind::Function => function::CONTAINER,
+        };
+        container.name.to_uppercase()
     }
 }
 
@@ -246,12 +247,16 @@ fn eval(cx: &mut Ctx<'_>, read_only: bool) -> Result<(), Error> {
     run_script(cx, id, words, read_only)
 }
 
+const NO_SCRIPT: Error = Error::Text("NOSCRIPT No matching script. Please use EVAL.");
+
 fn evalsha(cx: &mut Ctx<'_>, read_only: bool) -> Result<(), Error> {
     announce(cx);
     let digest = cx.arg(1);
-    let id = cx.state.scripting.scripts().find(digest);
-    let id = id.ok_or(Error::Text("NOSCRIPT No matching script. Please use EVAL."))?;
+    if digest.len() != size_of::<Digest>() {
+        return Err(NO_SCRIPT);
+    }
     let words = Call::new(cx.argv, args_int(cx.arg(2))?)?;
+    let id = cx.state.scripting.scripts().find(digest).ok_or(NO_SCRIPT)?;
     run_script(cx, id, words, read_only)
 }
 

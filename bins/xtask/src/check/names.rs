@@ -8,10 +8,10 @@ use super::text::without_tests;
 const COMMANDS: &str = "crates/commands/src/";
 /// Shorter names are also words of options, of events or of subcommands.
 const SHORTEST: usize = 6;
-/// Longer names that are also words of options (GETEX PERSIST, HELLO SETNAME), of events or of other things.
-const WORDS: [&str; 13] = [
-    "client", "command", "config", "encoding", "expire", "idletime", "incrby", "memory", "object", "persist",
-    "select", "setname", "stream",
+/// Longer names that are also words of options (GETEX PERSIST, HELLO SETNAME, FUNCTION RESTORE APPEND), of events or of other things.
+const WORDS: [&str; 14] = [
+    "append", "client", "command", "config", "encoding", "expire", "idletime", "incrby", "memory", "object",
+    "persist", "select", "setname", "stream",
 ];
 
 pub(crate) fn repeated(repository: &Repository) -> anyhow::Result<Vec<String>> {

@@ -33,6 +33,7 @@ mod links;
 mod list;
 mod monitor;
 mod pause;
+mod pubsub;
 mod row;
 mod server;
 mod set;

@@ -13,6 +13,7 @@ use crate::effects::Effects;
 use crate::error::Error;
 use crate::links::{ClientId, Close, Links};
 use crate::monitor;
+use crate::notifications;
 use crate::pause::Pauses;
 use crate::pubsub::{self, PubSub};
 use crate::row::{Flags, Row};
@@ -195,6 +196,9 @@ fn call_handler<'a>(
     if state.effects.is_on() {
         let changed = keyspace.stats().dirty != dirty;
         state.effects.finish(keyspace, changed, db, call.argv);
+    }
+    if keyspace.has_events() {
+        notifications::publish(keyspace, state, links);
     }
     state.last_ns = links.clock_ns();
     Ran {
@@ -727,6 +731,9 @@ impl Engine {
             self.state.next_compact_ms = now_ms + pause;
         }
         let expiry = self.expire_due(links, now_ms, began);
+        if self.keyspace.has_events() {
+            notifications::publish(&mut self.keyspace, &mut self.state, links);
+        }
         if self.keyspace.has_changes() {
             self.serve_waiting(links);
         }

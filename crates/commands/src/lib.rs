@@ -32,6 +32,7 @@ mod keys;
 mod links;
 mod list;
 mod monitor;
+mod notifications;
 mod pause;
 mod pubsub;
 mod row;

@@ -13,7 +13,9 @@ use crate::effects::Effects;
 use crate::error::Error;
 use crate::links::{ClientId, Close, Links};
 use crate::monitor;
+use crate::notifications;
 use crate::pause::Pauses;
+use crate::pubsub::{self, PubSub};
 use crate::row::{Flags, Row};
 use crate::settings::Settings;
 use crate::stats::Stats;
@@ -99,6 +101,7 @@ pub(crate) struct State {
     pub(crate) blocking: Blocking,
     pub(crate) watches: Watches,
     pub(crate) effects: Effects,
+    pub(crate) pubsub: PubSub,
     /// Clients that see every command.
     pub(crate) monitors: Vec<ClientId>,
     /// The latest slow and large commands.
@@ -194,6 +197,9 @@ fn call_handler<'a>(
         let changed = keyspace.stats().dirty != dirty;
         state.effects.finish(keyspace, changed, db, call.argv);
     }
+    if keyspace.has_events() {
+        notifications::publish(keyspace, state, links);
+    }
     state.last_ns = links.clock_ns();
     Ran {
         argv: call.argv,
@@ -283,6 +289,9 @@ impl State {
         }
         if row.flags.contains(Flags::NO_MULTI) && self.clients.get_at(slot).transaction.is_some() {
             return Err(self.reject(id, Error::Text("ERR Command not allowed inside a transaction")));
+        }
+        if pubsub::is_confined(self.clients.get_at(slot)) && !pubsub::is_allowed_to_subscribers(row) {
+            return Err(self.reject(id, Error::subscriber(self.table.name(id))));
         }
         Ok(id)
     }
@@ -405,6 +414,7 @@ impl Engine {
             blocking: Blocking::default(),
             watches: Watches::default(),
             effects: Effects::default(),
+            pubsub: PubSub::default(),
             monitors: Vec::new(),
             command_logs: CommandLogs::default(),
             redacted: Vec::new(),
@@ -474,6 +484,9 @@ impl Engine {
     pub fn disconnected(&mut self, id: ClientId) {
         if let Some(client) = self.state.clients.remove(id) {
             self.state.watches.forget(id.slot, &client.watched);
+            if let Some(subscriptions) = client.subscriptions {
+                self.state.pubsub.forget(id.slot, subscriptions);
+            }
         }
         self.state.monitors.retain(|other| *other != id);
         self.state.pauses.forget(id);
@@ -508,6 +521,7 @@ impl Engine {
         out: &mut ReplyBuf,
     ) -> BatchOutcome {
         self.state.last_ns = links.clock_ns();
+        self.state.pubsub.outbox.set_running(Some(client));
         let slot = client.slot as usize;
         let mut executed = 0;
         while executed < batch.len() {
@@ -588,6 +602,7 @@ impl Engine {
         out: &mut ReplyBuf,
     ) -> Next {
         self.state.last_ns = links.clock_ns();
+        self.state.pubsub.outbox.set_running(Some(client));
         let prepared = self.state.prepare(&self.keyspace, argv);
         self.call(links, client.slot as usize, &prepared, out)
     }
@@ -623,6 +638,9 @@ impl Engine {
         }
         if self.keyspace.has_changes() {
             self.serve_waiting(links);
+        }
+        if self.state.pubsub.outbox.has_own() {
+            self.state.pubsub.outbox.append_own(out);
         }
         next
     }
@@ -696,6 +714,7 @@ impl Engine {
 
     fn upkeep(&mut self, links: &mut dyn Links, began: u64) -> u64 {
         self.state.last_ns = began;
+        self.state.pubsub.outbox.set_running(None);
         let now_us = self.state.turn.1 + began.saturating_sub(self.state.turn.0) / 1000;
         let now_ms = now_us / 1000;
         self.keyspace.set_now(now_ms);
@@ -712,6 +731,9 @@ impl Engine {
             self.state.next_compact_ms = now_ms + pause;
         }
         let expiry = self.expire_due(links, now_ms, began);
+        if self.keyspace.has_events() {
+            notifications::publish(&mut self.keyspace, &mut self.state, links);
+        }
         if self.keyspace.has_changes() {
             self.serve_waiting(links);
         }

@@ -44,6 +44,7 @@ groups! {
     sets
     sort
     sorted_sets
+    streams
     strings
     transactions
 }

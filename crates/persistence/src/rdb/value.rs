@@ -208,7 +208,9 @@ impl ValueReader {
                     }
                     Part::Element(bytes)
                 }
-                2 => return Ok(hand_out_node(sound_listpack(cursor.string()?, "Quicklist listpack")?, sink)?),
+                2 => {
+                    return Ok(hand_out_node(sound_listpack(cursor.string()?, "Quicklist listpack")?, sink)?);
+                }
                 _ => return Err(Fault::Encoding("List node").into()),
             },
             Form::TextSortedSet => Part::Scored(cursor.string()?, cursor.text_score()?),

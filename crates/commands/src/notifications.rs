@@ -58,11 +58,32 @@ mod tests {
         assert_eq!(events("KEg", &["SET a 1", "DEL a"]), "keyspace@0:a del, keyevent@0:del a");
     }
 
+    /// As Redis 8.2.3 sends them; Valkey has no such events.
     #[test]
-    fn creation_and_replacement() {
-        let lines = ["SET a 1", "SET a 2 KEEPTTL", "INCR a", "RPUSH l x", "RENAME l a", "SET a 1"];
-        let expected = "a new, a overwritten, l new, a new, a overwritten, a type_changed, a overwritten, a type_changed";
-        assert_eq!(events("Knoc", &lines).replace("keyspace@0:", ""), expected);
+    fn replaced_values() {
+        for (lines, expected) in [
+            (&["SET a 1", "SET a 2 KEEPTTL", "INCR a", "APPEND a x"][..], "a new, a overwritten"),
+            (&["RPUSH l x", "SET a 1", "SET l 1"], "l new, a new, l overwritten, l type_changed"),
+            (&["RPUSH l x", "SET a 1", "RENAME l a"], "l new, a new, a new, a overwritten, a type_changed"),
+            (&["SET a 1", "SET b 1", "COPY a b REPLACE"], "a new, b new, b new, b overwritten"),
+            (&["SET a 1", "COPY a b"], "a new, b new"),
+            (&["SADD s 1", "SUNIONSTORE s s", "SDIFFSTORE s s s"], "s new, s overwritten"),
+            (&["RPUSH l 2 1", "SORT l STORE l"], "l new, l overwritten"),
+            (&["RPUSH l 2", "BITOP AND l a b", "SETBIT b 1 1"], "l new, b new"),
+            (&["MSETNX a 1 a 2"], "a new, a overwritten"),
+            (&["ZADD z 1 a", "ZADD z 2 b", "ZRANGESTORE z z 0 -1"], "z new, z overwritten"),
+            (&["HSET h f v", "HSET h f w", "DEL h"], "h new"),
+        ] {
+            assert_eq!(events("Knoc", lines).replace("keyspace@0:", ""), expected, "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn both_ends_of_a_move_are_told() {
+        let lines = ["SET a 1", "RENAME a b", "MOVE b 1"];
+        let expected =
+            "0:a new, 0:b new, 0:a rename_from, 0:b rename_to, 1:b new, 0:b move_from, 1:b move_to";
+        assert_eq!(events("Kgn", &lines).replace("keyspace@", ""), expected);
     }
 
     #[test]

@@ -294,15 +294,27 @@ impl Keyspace {
         Some(Item::new(entry, self.policy))
     }
 
+    /// A question about how a key is kept (OBJECT): as [`Keyspace::look`], but no event if there is no such key.
+    pub fn inspect(&mut self, db: usize, key: Key<'_>) -> Option<Item<'_>> {
+        let (entry, _) = self.find_and_count(db, key)?;
+        Some(Item::new(entry, self.policy))
+    }
+
     #[inline]
     fn find_counted(&mut self, db: usize, key: Key<'_>) -> Option<(Entry, Place)> {
+        let found = self.find_and_count(db, key);
+        if found.is_none() {
+            self.log_events(db, key.bytes, &[MISS]);
+        }
+        found
+    }
+
+    #[inline]
+    fn find_and_count(&mut self, db: usize, key: Key<'_>) -> Option<(Entry, Place)> {
         let found = self.find(db, key);
         match found {
             Some(_) => self.stats.hits += 1,
-            None => {
-                self.stats.misses += 1;
-                self.log_events(db, key.bytes, &[MISS]);
-            }
+            None => self.stats.misses += 1,
         }
         found
     }

@@ -40,6 +40,8 @@ groups! {
     hashes
     hyperloglogs
     lists
+    pubsub
+    scripting
     server
     sets
     sort

@@ -55,6 +55,11 @@ impl Links for Outside<'_> {
         self.net.send(conn_id(id), write);
     }
 
+    fn set_subscriber(&mut self, id: ClientId, subscriber: bool) {
+        let class = if subscriber { Class::PubSub } else { Class::Normal };
+        self.net.set_class(conn_id(id), class);
+    }
+
     fn resume(&mut self, id: ClientId) {
         self.net.resume(conn_id(id));
     }

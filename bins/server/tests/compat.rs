@@ -40,6 +40,7 @@ groups! {
     hashes
     hyperloglogs
     lists
+    pubsub
     scripting
     server
     sets

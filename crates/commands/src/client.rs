@@ -3,6 +3,7 @@
 use carnelian_resp::Protocol;
 
 use crate::links::{ClientId, Close};
+use crate::pubsub::Subscriptions;
 use crate::transaction::Transaction;
 
 /// Whether replies are sent.
@@ -69,6 +70,8 @@ pub(crate) struct Client {
     pub(crate) transaction: Option<Box<Transaction>>,
     /// Keys that it watches, with their databases.
     pub(crate) watched: Vec<(usize, Box<[u8]>)>,
+    /// What it listens to; none without a single subscription.
+    pub(crate) subscriptions: Option<Box<Subscriptions>>,
 }
 
 impl Client {
@@ -90,6 +93,7 @@ impl Client {
             commands: 0,
             transaction: None,
             watched: Vec::new(),
+            subscriptions: None,
         }
     }
 
@@ -115,18 +119,25 @@ impl Client {
         now_ms.saturating_sub(self.last_active_ms) / 1000
     }
 
+    /// The numbers of its channels, patterns and shard channels.
+    pub(crate) fn subscription_counts(&self) -> [usize; 3] {
+        self.subscriptions.as_ref().map_or([0; 3], |subscriptions| subscriptions.counts())
+    }
+
     /// The flags as CLIENT LIST shows them.
     pub(crate) fn flag_letters(&self) -> String {
+        let monitor = self.flags.contains(ClientFlags::MONITOR).then_some('O');
+        let subscriber = self.subscriptions.is_some().then_some('P');
         let transaction = self.transaction.is_some().then_some('x');
         let flags = FLAG_LETTERS.iter().filter(|(flag, _)| self.flags.contains(*flag)).map(|f| f.1);
-        let letters: String = transaction.into_iter().chain(flags).collect();
+        let first = [monitor, subscriber, transaction];
+        let letters: String = first.into_iter().flatten().chain(flags).collect();
         if letters.is_empty() { "N".to_owned() } else { letters }
     }
 }
 
-/// How CLIENT LIST shows flags, in its order.
-const FLAG_LETTERS: [(ClientFlags, char); 8] = [
-    (ClientFlags::MONITOR, 'O'),
+/// How CLIENT LIST shows most flags, in its order.
+const FLAG_LETTERS: [(ClientFlags, char); 7] = [
     (ClientFlags::PAUSED, 'b'),
     (ClientFlags::BLOCKED, 'b'),
     (ClientFlags::SPOILED, 'd'),

@@ -12,6 +12,7 @@ use crate::context::Ctx;
 use crate::engine::{REDIS_VERSION, REQUIREPASS};
 use crate::error::Error;
 use crate::links::Close;
+use crate::pubsub;
 use crate::row::{Acl, Flags, Group, Row};
 use crate::transaction;
 
@@ -203,6 +204,11 @@ fn reply_hello(cx: &mut Ctx<'_>) {
 
 fn ping(cx: &mut Ctx<'_>) -> Result<(), Error> {
     match cx.argv.len() {
+        len @ (1 | 2) if pubsub::is_confined(cx.client()) => {
+            cx.out.array(2);
+            cx.out.bulk(b"pong");
+            cx.out.bulk(if len == 2 { cx.arg(1) } else { b"" });
+        }
         1 => cx.out.simple("PONG"),
         2 => cx.out.bulk(cx.arg(1)),
         _ => return Err(cx.wrong_arity()),
@@ -218,6 +224,7 @@ fn quit(cx: &mut Ctx<'_>) -> Result<(), Error> {
 
 fn reset(cx: &mut Ctx<'_>) -> Result<(), Error> {
     transaction::discard_all(cx);
+    pubsub::leave_all(cx);
     let authenticated = !cx.state.auth_required();
     let client = cx.client();
     client.db = 0;

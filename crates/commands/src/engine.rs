@@ -13,7 +13,9 @@ use crate::effects::Effects;
 use crate::error::Error;
 use crate::links::{ClientId, Close, Links};
 use crate::monitor;
+use crate::notifications;
 use crate::pause::Pauses;
+use crate::pubsub::{self, PubSub};
 use crate::row::{Flags, Row};
 use crate::scripting::Scripting;
 use crate::settings::Settings;
@@ -104,6 +106,7 @@ pub(crate) struct State {
     pub(crate) watches: Watches,
     pub(crate) scripting: Scripting,
     pub(crate) effects: Effects,
+    pub(crate) pubsub: PubSub,
     /// Clients that see every command.
     pub(crate) monitors: Vec<ClientId>,
     /// The latest slow and large commands.
@@ -201,6 +204,9 @@ fn call_handler<'a>(
         let changed = keyspace.stats().dirty != dirty;
         state.effects.finish(keyspace, changed, db, call.argv);
     }
+    if keyspace.has_events() {
+        notifications::publish(keyspace, state, links);
+    }
     state.last_ns = links.clock_ns();
     Ran {
         argv: call.argv,
@@ -252,6 +258,9 @@ impl State {
     fn disconnected(&mut self, id: ClientId) {
         if let Some(client) = self.clients.remove(id) {
             self.watches.forget(id.slot, &client.watched);
+            if let Some(subscriptions) = client.subscriptions {
+                self.pubsub.forget(id.slot, subscriptions);
+            }
         }
         self.monitors.retain(|other| *other != id);
         self.pauses.forget(id);
@@ -338,6 +347,9 @@ impl State {
         }
         if row.flags.contains(Flags::NO_MULTI) && self.clients.get_at(slot).transaction.is_some() {
             return Err(self.reject(id, Error::Text("ERR Command not allowed inside a transaction")));
+        }
+        if pubsub::is_confined(self.clients.get_at(slot)) && !pubsub::is_allowed_to_subscribers(row) {
+            return Err(self.reject(id, Error::subscriber(self.table.name(id))));
         }
         Ok(id)
     }
@@ -461,6 +473,7 @@ impl Engine {
             blocking: Blocking::default(),
             watches: Watches::default(),
             effects: Effects::default(),
+            pubsub: PubSub::default(),
             monitors: Vec::new(),
             command_logs: CommandLogs::default(),
             redacted: Vec::new(),
@@ -549,6 +562,7 @@ impl Engine {
         out: &mut ReplyBuf,
     ) -> BatchOutcome {
         self.state.last_ns = links.clock_ns();
+        self.state.pubsub.outbox.set_running(Some(client));
         let slot = client.slot as usize;
         let mut executed = 0;
         while executed < batch.len() {
@@ -629,6 +643,7 @@ impl Engine {
         out: &mut ReplyBuf,
     ) -> Next {
         self.state.last_ns = links.clock_ns();
+        self.state.pubsub.outbox.set_running(Some(client));
         let prepared = self.state.prepare(&self.keyspace, argv);
         self.call(links, client.slot as usize, &prepared, out)
     }
@@ -664,6 +679,9 @@ impl Engine {
         }
         if self.keyspace.has_changes() {
             self.serve_waiting(links);
+        }
+        if self.state.pubsub.outbox.has_own() {
+            self.state.pubsub.outbox.append_own(out);
         }
         next
     }
@@ -720,6 +738,7 @@ impl Engine {
 
     fn upkeep(&mut self, links: &mut dyn Links, began: u64) -> u64 {
         self.state.last_ns = began;
+        self.state.pubsub.outbox.set_running(None);
         let now_us = self.state.turn.1 + began.saturating_sub(self.state.turn.0) / 1000;
         let now_ms = now_us / 1000;
         self.keyspace.set_now(now_ms);
@@ -736,6 +755,9 @@ impl Engine {
             self.state.next_compact_ms = now_ms + pause;
         }
         let expiry = self.expire_due(links, now_ms, began);
+        if self.keyspace.has_events() {
+            notifications::publish(&mut self.keyspace, &mut self.state, links);
+        }
         if self.keyspace.has_changes() {
             self.serve_waiting(links);
         }

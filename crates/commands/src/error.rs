@@ -112,6 +112,14 @@ impl Error {
         Error::other(format!("EXECABORT Transaction discarded because of: {text}"))
     }
 
+    /// A command that a client in the subscriber mode of RESP2 must not send.
+    pub(crate) fn subscriber(name: &str) -> Error {
+        Error::other(format!(
+            "ERR Can't execute '{name}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in \
+             this context"
+        ))
+    }
+
     /// No command has the first word as its name.
     pub(crate) fn unknown_command(argv: Argv<'_>) -> Error {
         let mut args = Vec::new();

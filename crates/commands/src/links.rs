@@ -162,6 +162,8 @@ pub trait Links {
     fn close(&mut self, id: ClientId, how: Close);
     /// Appends to the output of another client than the one whose batch runs.
     fn send(&mut self, id: ClientId, write: &mut dyn FnMut(&mut ReplyBuf));
+    /// The output limits of a client become those of subscribers, or of ordinary clients again.
+    fn set_subscriber(&mut self, id: ClientId, subscriber: bool);
     /// Lets a paused client go on: its unexecuted commands are offered again.
     fn resume(&mut self, id: ClientId);
     /// Whether a client's connection is neither gone nor about to be closed.

@@ -1,7 +1,7 @@
 //! Directives that the engine acts on, in the form the hot path needs. Knows not where they come from.
 
 use carnelian_config::{Config, Directive};
-use carnelian_keyspace::{AccessPolicy, Keyspace, Limits};
+use carnelian_keyspace::{AccessPolicy, EventClass, EventClasses, Keyspace, Limits};
 
 use crate::commandlog::Thresholds;
 
@@ -26,8 +26,38 @@ pub(crate) struct Settings {
     pub(crate) latency_tracking: bool,
     /// From which values on commands enter the command logs.
     pub(crate) log_thresholds: Thresholds,
+    /// Whether keyspace events go to the channels of their keys, and to those of their names.
+    pub(crate) event_channels: (bool, bool),
     access: AccessPolicy,
     limits: Limits,
+    events: EventClasses,
+}
+
+/// The classes of keyspace events and their letters. No event has the class `d`, for modules.
+const EVENT_CLASSES: [(u8, EventClass); 13] = [
+    (b'g', EventClass::Generic),
+    (b'$', EventClass::String),
+    (b'l', EventClass::List),
+    (b's', EventClass::Set),
+    (b'h', EventClass::Hash),
+    (b'z', EventClass::SortedSet),
+    (b't', EventClass::Stream),
+    (b'x', EventClass::Expired),
+    (b'e', EventClass::Evicted),
+    (b'n', EventClass::New),
+    (b'm', EventClass::Miss),
+    (b'o', EventClass::Overwritten),
+    (b'c', EventClass::TypeChanged),
+];
+
+/// The classes of events that anybody can be notified of.
+fn event_classes(config: &Config) -> EventClasses {
+    let events = config.keyspace_events();
+    if !events.has(b'K') && !events.has(b'E') {
+        return EventClasses::default();
+    }
+    let wanted = EVENT_CLASSES.iter().filter(|(letter, _)| events.has(*letter));
+    wanted.fold(EventClasses::default(), |classes, (_, class)| classes.with(*class))
 }
 
 /// Up to which sizes collections stay packed.
@@ -51,7 +81,10 @@ fn limits(config: &Config) -> Limits {
 impl Settings {
     pub(crate) fn new(config: &Config) -> Self {
         let small = |directive| u32::try_from(config.size(directive)).unwrap_or(u32::MAX);
+        let events = config.keyspace_events();
         Settings {
+            event_channels: (events.has(b'K'), events.has(b'E')),
+            events: event_classes(config),
             latency_tracking: config.flag(LATENCY_TRACKING),
             log_thresholds: Thresholds::new(config),
             access: match config.word(MAXMEMORY_POLICY).ends_with("-lfu") {
@@ -83,5 +116,6 @@ impl Settings {
     pub(crate) fn apply_to(&self, keyspace: &mut Keyspace) {
         keyspace.set_access_policy(self.access);
         keyspace.set_limits(self.limits);
+        keyspace.set_event_classes(self.events);
     }
 }

@@ -16,6 +16,7 @@ use carnelian_keyspace::stream::{Entry, Group as ConsumerGroup, StreamId};
 use carnelian_keyspace::{Key, Keyspace, Kind, Stream, Value, Write};
 use carnelian_resp::ReplyBuf;
 
+use crate::context::Ctx;
 use crate::error::Error;
 use crate::row::{Acl, Group, Row};
 
@@ -49,6 +50,11 @@ fn read<'k>(keyspace: &'k mut Keyspace, db: usize, key: Key<'_>) -> Result<Optio
         Some(Value::Stream(stream)) => Ok(Some(stream)),
         Some(_) => Err(Error::WrongType),
     }
+}
+
+/// Counts a read of a key that a guard is about to look at: XACK and the claims are reads for the peers.
+fn count_read(cx: &mut Ctx<'_>, key: Key<'_>) {
+    cx.keyspace.look(cx.db, key);
 }
 
 /// The stream that a guard holds, if any.

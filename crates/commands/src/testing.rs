@@ -27,6 +27,7 @@ pub(crate) struct Outside {
     pub(crate) closed: Vec<(u64, Close)>,
     pub(crate) resumed: Vec<u64>,
     pub(crate) sent: Vec<(u64, String)>,
+    pub(crate) subscribers: Vec<u64>,
     pub(crate) applied: Vec<String>,
     /// The directive whose application fails.
     pub(crate) refuses: Option<Directive>,
@@ -160,6 +161,13 @@ impl Links for Outside {
         let mut out = ReplyBuf::new();
         write(&mut out);
         self.sent.push((id.serial, String::from_utf8_lossy(&out.to_vec()).into_owned()));
+    }
+
+    fn set_subscriber(&mut self, id: ClientId, subscriber: bool) {
+        self.subscribers.retain(|serial| *serial != id.serial);
+        if subscriber {
+            self.subscribers.push(id.serial);
+        }
     }
 
     fn resume(&mut self, id: ClientId) {

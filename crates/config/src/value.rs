@@ -82,9 +82,9 @@ pub struct OutputLimit {
 pub struct KeyspaceEvents(u32);
 
 impl KeyspaceEvents {
-    /// Class letters in the order in which they are printed. The first eleven are what `A` stands for.
+    /// Class letters in the order in which they are printed. The first ten are what `A` stands for.
     const LETTERS: &'static [u8] = b"g$lshzxetdnocKEm";
-    const ALL: u32 = (1 << 11) - 1;
+    const ALL: u32 = (1 << 10) - 1;
 
     /// Whether the class with this letter is on.
     ///
@@ -114,10 +114,10 @@ impl KeyspaceEvents {
         all.then_some('A').into_iter().chain(letters.map(|(_, &letter)| letter as char)).collect()
     }
 
-    /// As CONFIG GET prints it: `o` and `c` are not shown beside `A`.
+    /// As CONFIG GET prints it: `n`, `o` and `c` are not shown beside `A`.
     fn print(self) -> String {
         let letters = self.letters();
-        if letters.starts_with('A') { letters.replace(['o', 'c'], "") } else { letters }
+        if letters.starts_with('A') { letters.replace(['n', 'o', 'c'], "") } else { letters }
     }
 }
 

@@ -23,6 +23,12 @@ pub enum EventClass {
     Evicted,
     /// `n`: a key was created.
     New,
+    /// `m`: a read did not find its key.
+    Miss,
+    /// `o`: a value was replaced as a whole.
+    Overwritten,
+    /// `c`: a value was replaced by one of another type.
+    TypeChanged,
 }
 
 /// One event: its class and its name, for example `set` or `expired`.
@@ -68,5 +74,44 @@ impl Event {
     /// An event of class [`EventClass::Stream`].
     pub const fn stream(name: &'static str) -> Self {
         Event { class: EventClass::Stream, name }
+    }
+}
+
+/// A set of classes.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct EventClasses(u16);
+
+impl EventClasses {
+    /// These and one more.
+    #[must_use]
+    pub const fn with(self, class: EventClass) -> Self {
+        EventClasses(self.0 | 1 << class as u16)
+    }
+
+    /// Whether a class is one of these.
+    pub const fn has(self, class: EventClass) -> bool {
+        self.0 & (1 << class as u16) != 0
+    }
+
+    /// Whether there is none.
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+}
+
+/// Events of some classes, in order, until they are handed out.
+#[derive(Default)]
+pub(crate) struct EventLog {
+    pub(crate) classes: EventClasses,
+    pub(crate) entries: Vec<(usize, Box<[u8]>, Event)>,
+}
+
+impl EventLog {
+    /// Appends those events of a key whose class is wanted.
+    #[cold]
+    pub(crate) fn push(&mut self, db: usize, key: &[u8], events: &[Event]) {
+        for event in events.iter().filter(|event| self.classes.has(event.class)) {
+            self.entries.push((db, key.into(), *event));
+        }
     }
 }

@@ -3,7 +3,7 @@
 use crate::access::AccessPolicy;
 use crate::db::{Db, Walk};
 use crate::entry::{Entry, Head, Outline, Payload};
-use crate::event::{Event, EventClass};
+use crate::event::{Event, EventClass, EventClasses, EventLog};
 use crate::hash::Hasher;
 use crate::key::Key;
 use crate::lag::LagHistogram;
@@ -155,6 +155,8 @@ pub struct Keyspace {
     recorded: Option<Vec<Recorded>>,
     /// Keys and fields that have expired, while someone wants to know them.
     expired: Option<ExpiredLog>,
+    /// Events, while someone wants to know them.
+    events: Option<Box<EventLog>>,
     pool: Arc<PagePool>,
     hasher: Hasher,
     now: u64,
@@ -173,6 +175,7 @@ pub struct Keyspace {
 
 const HEXPIRED: Event = Event::hash("hexpired");
 const EXPIRED: Event = Event { class: EventClass::Expired, name: "expired" };
+const MISS: Event = Event { class: EventClass::Miss, name: "keymiss" };
 
 impl Keyspace {
     /// Empty databases. They take memory with their first key.
@@ -186,6 +189,7 @@ impl Keyspace {
             buffer: Vec::new(),
             recorded: None,
             expired: None,
+            events: None,
             pool,
             hasher,
             now: 0,
@@ -290,8 +294,23 @@ impl Keyspace {
         Some(Item::new(entry, self.policy))
     }
 
+    /// A question about how a key is kept (OBJECT): as [`Keyspace::look`], but no event if there is no such key.
+    pub fn inspect(&mut self, db: usize, key: Key<'_>) -> Option<Item<'_>> {
+        let (entry, _) = self.find_and_count(db, key)?;
+        Some(Item::new(entry, self.policy))
+    }
+
     #[inline]
     fn find_counted(&mut self, db: usize, key: Key<'_>) -> Option<(Entry, Place)> {
+        let found = self.find_and_count(db, key);
+        if found.is_none() {
+            self.log_events(db, key.bytes, &[MISS]);
+        }
+        found
+    }
+
+    #[inline]
+    fn find_and_count(&mut self, db: usize, key: Key<'_>) -> Option<(Entry, Place)> {
         let found = self.find(db, key);
         match found {
             Some(_) => self.stats.hits += 1,
@@ -500,6 +519,44 @@ impl Keyspace {
         }
         if let Some(recorded) = &mut self.recorded {
             recorded.push(Recorded::Key(db, key.into()));
+        }
+        self.log_events(db, key, events);
+    }
+
+    /// Appends to the log of events, if there is one.
+    #[inline]
+    pub(crate) fn log_events(&mut self, db: usize, key: &[u8], events: &[Event]) {
+        if let Some(log) = &mut self.events {
+            log.push(db, key, events);
+        }
+    }
+
+    /// Whether events are logged.
+    #[inline]
+    pub(crate) fn logs_events(&self) -> bool {
+        self.events.is_some()
+    }
+
+    /// Logs events of these classes from now on, for whoever is to be notified of them; none at all if there are none.
+    pub fn set_event_classes(&mut self, classes: EventClasses) {
+        match &mut self.events {
+            _ if classes.is_empty() => self.events = None,
+            Some(log) => log.classes = classes,
+            None => self.events = Some(Box::new(EventLog { classes, ..EventLog::default() })),
+        }
+    }
+
+    /// Whether an event was logged that was not handed out.
+    #[inline]
+    pub fn has_events(&self) -> bool {
+        self.events.as_ref().is_some_and(|log| !log.entries.is_empty())
+    }
+
+    /// Hands out the events that were logged since the last call, in order: database, key and event.
+    pub fn drain_events(&mut self, visit: &mut dyn FnMut(usize, &[u8], Event)) {
+        let Some(log) = &mut self.events else { return };
+        for (db, key, event) in log.entries.drain(..) {
+            visit(db, &key, event);
         }
     }
 
@@ -714,7 +771,7 @@ impl Keyspace {
         let (now, epoch, policy) = (self.now, self.epoch, self.policy);
         let (stats, snapshot, observer) = (&mut self.stats, &mut self.snapshot, &mut self.observer);
         let (reaper, members, recorded) = (&mut self.reaper, &mut self.members, &mut self.recorded);
-        let expired = &mut self.expired;
+        let (expired, events) = (&mut self.expired, &mut self.events);
         let mut gone = |entry: Entry, deadline: u64, walk: Option<Walk>| {
             if let (Some(snapshot), Some(walk)) = (snapshot.as_mut(), walk)
                 && entry.epoch() != epoch
@@ -731,6 +788,9 @@ impl Keyspace {
             }
             if let Some(expired) = expired {
                 expired.push((number, key.into(), None));
+            }
+            if let Some(events) = events {
+                events.push(number, key, &[EXPIRED]);
             }
         };
         let mut hashes: Vec<Box<[u8]>> = Vec::new();

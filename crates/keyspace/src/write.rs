@@ -7,7 +7,7 @@ use crate::key::Key;
 use crate::keyspace::Keyspace;
 use crate::table::Place;
 use crate::types::{Collection, Object, Space};
-use crate::value::{Blob, Item, Owned, OwnedValue, Str, Value};
+use crate::value::{Blob, Item, Kind, Owned, OwnedValue, Str, Value};
 use std::sync::Arc;
 
 /// What a new value does to the key's deadline.
@@ -26,6 +26,8 @@ pub enum Ttl {
 pub struct WrongKind;
 
 const NEW: Event = Event { class: EventClass::New, name: "new" };
+const OVERWRITTEN: Event = Event { class: EventClass::Overwritten, name: "overwritten" };
+const TYPE_CHANGED: Event = Event { class: EventClass::TypeChanged, name: "type_changed" };
 
 /// Exclusive access to one key, present or absent. Changes take effect at once; [`Write::commit`] then
 /// counts and reports them, and must be called if there were any.
@@ -36,6 +38,8 @@ pub struct Write<'k> {
     found: Option<(Entry, Place)>,
     changed: bool,
     created: bool,
+    /// The type of the value that was replaced as a whole, while events are logged.
+    replaced: Option<Kind>,
 }
 
 impl<'k> Write<'k> {
@@ -46,7 +50,7 @@ impl<'k> Write<'k> {
         key: Key<'k>,
         found: Option<(Entry, Place)>,
     ) -> Self {
-        Write { keyspace, db, key, found, changed: false, created: false }
+        Write { keyspace, db, key, found, changed: false, created: false, replaced: None }
     }
 
     /// The key as it is now.
@@ -207,8 +211,19 @@ impl<'k> Write<'k> {
         }
     }
 
+    /// Says that the whole value is replaced although the deadline stays: what tells SET with KEEPTTL from INCR.
+    #[inline]
+    pub fn replaces_value(&mut self) {
+        if self.keyspace.logs_events()
+            && let Some((entry, _)) = self.found
+        {
+            self.replaced = Some(entry.repr().kind());
+        }
+    }
+
     /// Removes the key, if it exists. A large value is freed in the background.
     pub fn remove(&mut self) {
+        self.replaces_value();
         if let Some(found) = self.found.take() {
             self.keyspace.remove_found(self.db, found);
             self.changed = true;
@@ -227,6 +242,8 @@ impl<'k> Write<'k> {
     /// Sets the key to a value from elsewhere, with its deadline.
     pub fn put(&mut self, owned: Owned) {
         let ttl = owned.deadline.map_or(Ttl::Clear, Ttl::At);
+        // Seen from outside, the old value is removed and the key created.
+        self.created |= self.keyspace.logs_events();
         let key = self.key.bytes.len();
         match owned.value {
             OwnedValue::Int(v) => self.store(Payload::Int(v), ttl),
@@ -342,11 +359,41 @@ impl<'k> Write<'k> {
     /// As [`Write::commit`], for what counts as `changes` changes.
     #[inline]
     pub fn commit_many(mut self, events: &[Event], changes: u64) {
+        let (db, key) = (self.db, self.key.bytes);
         if self.created {
-            self.keyspace.report(self.db, self.key.bytes, &[NEW]);
+            self.keyspace.report(db, key, &[NEW]);
+        } else if self.replaced.is_some() {
+            self.log_replacement();
         }
-        self.keyspace.report_change(self.db, self.key.bytes, events, changes);
+        self.keyspace.report_change(db, key, events, changes);
+        if self.created && self.replaced.is_some() {
+            self.log_replacement();
+        }
         self.changed = false;
+    }
+
+    /// As [`Write::commit`], for a value that has left another key, or database, by an event of its own. The guard of
+    /// that key was committed before, without events.
+    pub fn commit_arrival(mut self, (from_db, from): (usize, &[u8]), left: Event, arrived: Event) {
+        if self.keyspace.logs_events() {
+            let (db, key) = (self.db, self.key.bytes);
+            self.keyspace.log_events(db, key, &[NEW]);
+            self.keyspace.log_events(from_db, from, &[left]);
+            self.keyspace.report_change(db, key, &[arrived], 1);
+            self.log_replacement();
+            self.changed = false;
+        } else {
+            self.commit(&[arrived]);
+        }
+    }
+
+    /// Logs that the value was replaced, if there still is one.
+    #[cold]
+    fn log_replacement(&mut self) {
+        let (Some(old), Some((entry, _))) = (self.replaced.take(), self.found) else { return };
+        let changed = entry.repr().kind() != old;
+        let events = &[OVERWRITTEN, TYPE_CHANGED][..1 + usize::from(changed)];
+        self.keyspace.log_events(self.db, self.key.bytes, events);
     }
 
     /// One allocation for a new key; none when the new value fits the old block.
@@ -356,6 +403,9 @@ impl<'k> Write<'k> {
         match self.found {
             Some((entry, place)) => {
                 self.keyspace.before_change(self.db, entry);
+                if ttl != Ttl::Keep {
+                    self.replaces_value();
+                }
                 let deadline = match ttl {
                     Ttl::Keep => entry.deadline(),
                     Ttl::Clear => None,

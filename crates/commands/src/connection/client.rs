@@ -367,9 +367,10 @@ fn write_fields(to: &mut String, client: &Client, link: &LinkInfo, argv_mem: usi
     let multi_mem = client.transaction.as_ref().map_or(0, |transaction| transaction.memory());
     let memory =
         link.query + link.query_free + link.output_memory + argv_mem + multi_mem + size_of::<Client>();
+    let [channels, patterns, shards] = client.subscription_counts();
     write!(
         to,
-        " age={} idle={} flags={} db={} sub=0 psub=0 ssub=0 multi={} watch={} qbuf={} \
+        " age={} idle={} flags={} db={} sub={channels} psub={patterns} ssub={shards} multi={} watch={} qbuf={} \
          qbuf-free={} argv-mem={argv_mem} multi-mem={multi_mem} rbs={} rbp={} obl={} oll=0 omem=0 tot-mem={memory} events={}",
         client.age_seconds(now_ms),
         client.idle_seconds(now_ms),

@@ -21,10 +21,24 @@ pub(super) struct Filter {
     pub(super) skips_own: bool,
 }
 
+/// The types of clients.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Normal,
+    Subscriber,
+    /// Masters and replicas; there are none yet.
+    Replicating,
+}
+
+impl Kind {
+    fn of(client: &Client) -> Kind {
+        if client.subscriptions.is_some() { Kind::Subscriber } else { Kind::Normal }
+    }
+}
+
 enum Condition {
     Id(Vec<i64>),
-    /// Whether clients of an ordinary kind are meant; there are no others yet.
-    Ordinary(bool),
+    Kind(Kind),
     /// The user exists; there is only one.
     User,
     Addr(Vec<u8>),
@@ -57,7 +71,7 @@ impl Condition {
         let same = |value: &Option<Box<[u8]>>, wanted: &[u8]| value.as_deref() == Some(wanted);
         match self {
             Condition::Id(ids) => ids.contains(&(client.id.serial as i64)),
-            Condition::Ordinary(yes) => *yes,
+            Condition::Kind(kind) => *kind == Kind::of(client),
             Condition::User => true,
             Condition::Addr(address) => link.peer.to_string().as_bytes() == address,
             Condition::Laddr(address) => link.local.to_string().as_bytes() == address,
@@ -137,7 +151,7 @@ impl Parser<'_, '_> {
             b"id" => Condition::Id(self.ids(rest)?),
             b"maxage" if !self.negated => Condition::MinAge(positive(rest.value()?, "maxage")?),
             b"idle" if !self.negated => Condition::MinIdle(positive(rest.value()?, "idle")?),
-            b"type" => Condition::Ordinary(is_ordinary(rest.value()?)?),
+            b"type" => Condition::Kind(kind(rest.value()?)?),
             b"user" => user(rest.value()?)?,
             b"addr" => Condition::Addr(rest.value()?.to_vec()),
             b"laddr" => Condition::Laddr(rest.value()?.to_vec()),
@@ -200,12 +214,13 @@ fn positive(value: &[u8], what: &str) -> Result<i64, Error> {
     }
 }
 
-/// Whether a type of clients is that of all present ones.
-fn is_ordinary(value: &[u8]) -> Result<bool, Error> {
+/// The type of clients with a name.
+fn kind(value: &[u8]) -> Result<Kind, Error> {
     match value {
-        word if is(word, "normal") => Ok(true),
-        word if ["master", "primary", "slave", "replica", "pubsub"].iter().any(|kind| is(word, kind)) => {
-            Ok(false)
+        word if is(word, "normal") => Ok(Kind::Normal),
+        word if is(word, "pubsub") => Ok(Kind::Subscriber),
+        word if ["master", "primary", "slave", "replica"].iter().any(|kind| is(word, kind)) => {
+            Ok(Kind::Replicating)
         }
         _ => Err(Error::quoting(b"ERR Unknown client type '", value, b"'")),
     }

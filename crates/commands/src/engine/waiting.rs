@@ -100,17 +100,21 @@ impl Engine {
         let slot = id.slot as usize;
         let argv = std::mem::take(&mut waiting.argv);
         self.state.blocking.retry(waiting);
+        self.state.pubsub.outbox.begin_retry(id);
         let mut reply = self.state.reply_to(id);
         let prepared = self.state.prepare(&self.keyspace, argv.as_argv());
         let next = match self.state.admit(slot, &prepared) {
             Ok(command) => self.run(links, slot, command, &prepared, &mut reply),
             Err(error) => self.state.refuse(&prepared, &error, &mut reply),
         };
-        if next == Next::Wait {
-            return;
+        if next != Next::Wait {
+            self.state.blocking.end_retry();
+            self.state.answer(links, id, &reply);
         }
-        self.state.blocking.end_retry();
-        self.state.answer(links, id, &reply);
+        let pushes = self.state.pubsub.outbox.end_retry();
+        if !pushes.is_empty() {
+            links.send(id, &mut |out| pushes.chunks().for_each(|chunk| out.raw(chunk)));
+        }
         match next {
             Next::CloseAfterReply => links.close(id, Close::AfterReply),
             Next::CloseNow => links.close(id, Close::Now),

@@ -42,7 +42,7 @@ const ENCODING: Row = Row {
 
 fn encoding(cx: &mut Ctx<'_>) -> Result<(), Error> {
     let key = cx.key(2);
-    match cx.keyspace.look(cx.db, key) {
+    match cx.keyspace.inspect(cx.db, key) {
         Some(item) => cx.out.bulk(item.encoding().name().as_bytes()),
         None => cx.out.null(),
     }
@@ -65,7 +65,7 @@ const FREQ: Row = Row {
 
 fn freq(cx: &mut Ctx<'_>) -> Result<(), Error> {
     let (key, now, known) = (cx.key(2), cx.now_ms(), counts_uses(cx));
-    match cx.keyspace.look(cx.db, key) {
+    match cx.keyspace.inspect(cx.db, key) {
         Some(item) if known => cx.out.integer(item.frequency(now).into()),
         Some(_) => {
             return Err(Error::Text(
@@ -94,7 +94,7 @@ const IDLETIME: Row = Row {
 
 fn idletime(cx: &mut Ctx<'_>) -> Result<(), Error> {
     let (key, now, known) = (cx.key(2), cx.now_ms(), !counts_uses(cx));
-    match cx.keyspace.look(cx.db, key) {
+    match cx.keyspace.inspect(cx.db, key) {
         Some(item) if known => cx.out.integer(item.idle_seconds(now) as i64),
         Some(_) => {
             return Err(Error::Text(
@@ -124,7 +124,7 @@ const REFCOUNT: Row = Row {
 /// No value is shared by keys, so the count is 1.
 fn refcount(cx: &mut Ctx<'_>) -> Result<(), Error> {
     let key = cx.key(2);
-    match cx.keyspace.look(cx.db, key) {
+    match cx.keyspace.inspect(cx.db, key) {
         Some(_) => cx.out.integer(1),
         None => cx.out.null(),
     }

@@ -1,6 +1,6 @@
 //! Values that go to another key or database: RENAME, RENAMENX, MOVE, COPY.
 
-use carnelian_keyspace::{Event, Key, Keyspace, Owned};
+use carnelian_keyspace::{Event, Key, Keyspace};
 
 use super::{BASE, database};
 use crate::args::{Rest, is};
@@ -10,19 +10,17 @@ use crate::row::{Flags, KeyFlags, KeySpec, Row};
 
 const SAME: Error = Error::Text("ERR source and destination objects are the same");
 
-/// Takes the value from a key that exists.
-fn take(keyspace: &mut Keyspace, db: usize, key: Key<'_>, event: &'static str) -> Owned {
-    let mut entry = keyspace.write(db, key);
-    let value = entry.take().expect("the key exists");
-    entry.commit(&[Event::generic(event)]);
-    value
-}
+/// Databases, keys, and the events that happen there.
+type Place<'a> = (usize, Key<'a>, &'static str);
 
-/// Puts a value at a key, in place of what was there.
-fn put(keyspace: &mut Keyspace, db: usize, key: Key<'_>, value: Owned, event: &'static str) {
-    let mut entry = keyspace.write(db, key);
+/// Moves the value of a key that exists to another place, instead of what is there.
+fn transfer(keyspace: &mut Keyspace, (db, from, left): Place<'_>, (to_db, to, arrived): Place<'_>) {
+    let mut entry = keyspace.write(db, from);
+    let value = entry.take().expect("the key exists");
+    entry.commit(&[]);
+    let mut entry = keyspace.write(to_db, to);
     entry.put(value);
-    entry.commit(&[Event::generic(event)]);
+    entry.commit_arrival((db, from.bytes()), Event::generic(left), Event::generic(arrived));
 }
 
 /// Renames the first key to the second one, which `overwrite` allows to exist. Says whether it did.
@@ -37,8 +35,7 @@ fn rename_to(cx: &mut Ctx<'_>, overwrite: bool) -> Result<bool, Error> {
     if !overwrite && cx.keyspace.write(cx.db, to).exists() {
         return Ok(false);
     }
-    let value = take(cx.keyspace, cx.db, from, "rename_from");
-    put(cx.keyspace, cx.db, to, value, "rename_to");
+    transfer(cx.keyspace, (cx.db, from, "rename_from"), (cx.db, to, "rename_to"));
     Ok(true)
 }
 
@@ -106,8 +103,7 @@ fn move_key(cx: &mut Ctx<'_>) -> Result<(), Error> {
     }
     let movable = cx.keyspace.write(cx.db, key).exists() && !cx.keyspace.write(db, key).exists();
     if movable {
-        let value = take(cx.keyspace, cx.db, key, "move_from");
-        put(cx.keyspace, db, key, value, "move_to");
+        transfer(cx.keyspace, (cx.db, key, "move_from"), (db, key, "move_to"));
     }
     cx.out.integer(movable.into());
     Ok(())
@@ -149,7 +145,9 @@ fn copy(cx: &mut Ctx<'_>) -> Result<(), Error> {
     let value = if wanted { cx.keyspace.duplicate(cx.db, from) } else { None };
     let copied = value.is_some();
     if let Some(value) = value {
-        put(cx.keyspace, db, to, value, "copy_to");
+        let mut entry = cx.keyspace.write(db, to);
+        entry.put(value);
+        entry.commit(&[Event::generic("copy_to")]);
     }
     cx.out.integer(copied.into());
     Ok(())

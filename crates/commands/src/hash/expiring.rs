@@ -91,7 +91,9 @@ fn hgetex(cx: &mut Ctx<'_>) -> Result<(), Error> {
 fn get(cx: &mut Ctx<'_>, fields: Range<usize>) -> Result<(), Error> {
     let (key, argv) = (cx.key(1), cx.argv);
     drop_due(cx, key, fields.clone().map(|i| argv.arg(i)));
-    let found = match cx.keyspace.read(cx.db, key) {
+    // For the peers this is a write that changes nothing yet: neither a hit nor a miss.
+    let guard = cx.keyspace.write(cx.db, key);
+    let found = match guard.item() {
         Some(item) => Some(hash(&item)?),
         None => None,
     };
@@ -251,7 +253,7 @@ fn conditions_hold(cx: &mut Ctx<'_>, options: &SetOptions) -> Result<bool, Error
     if options.field.is_some() {
         drop_due(cx, key, fields.clone());
     }
-    let found = match cx.keyspace.read(cx.db, key) {
+    let found = match cx.keyspace.peek(cx.db, key) {
         Some(item) => Some(hash(&item)?),
         None => None,
     };

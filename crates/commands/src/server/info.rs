@@ -10,6 +10,7 @@ use crate::args::is;
 use crate::context::Ctx;
 use crate::engine::REDIS_VERSION;
 use crate::error::Error;
+use crate::pubsub::Kind;
 use crate::row::{Acl, Flags, Group, Row};
 
 const PORT: Directive = Directive::named("port");
@@ -177,7 +178,8 @@ fn clients(cx: &mut Ctx<'_>, to: &mut Lines) {
     to.put("client_recent_max_input_buffer", totals.recent_input);
     to.put("client_recent_max_output_buffer", totals.recent_output);
     to.put("blocked_clients", cx.state.pauses.waiting() + cx.state.blocking.len());
-    to.zeros(&["tracking_clients", "pubsub_clients"]);
+    to.zeros(&["tracking_clients"]);
+    to.put("pubsub_clients", cx.state.pubsub.clients());
     to.put("watching_clients", cx.state.clients.iter().filter(|client| !client.watched.is_empty()).count());
     to.put("clients_in_timeout_table", cx.state.blocking.count_timeouts());
     to.put("total_watched_keys", cx.state.watches.count_keys());
@@ -270,7 +272,7 @@ fn threads(cx: &mut Ctx<'_>, to: &mut Lines) {
 
 fn stats(cx: &mut Ctx<'_>, to: &mut Lines) {
     let totals = cx.links.totals();
-    let stats = &cx.state.stats;
+    let (stats, pubsub) = (&cx.state.stats, &cx.state.pubsub);
     let keyspace = cx.keyspace.stats();
     let kilobytes = |rate: u64| format!("{:.2}", rate as f64 / 1024.0);
     to.put("total_connections_received", totals.accepted);
@@ -297,13 +299,10 @@ fn stats(cx: &mut Ctx<'_>, to: &mut Lines) {
     to.zeros(&["total_eviction_exceeded_time", "current_eviction_exceeded_time"]);
     to.put("keyspace_hits", keyspace.hits);
     to.put("keyspace_misses", keyspace.misses);
-    to.zeros(&[
-        "pubsub_channels",
-        "pubsub_patterns",
-        "pubsubshard_channels",
-        "latest_fork_usec",
-        "total_forks",
-    ]);
+    to.put("pubsub_channels", pubsub.topics(Kind::Channel).len());
+    to.put("pubsub_patterns", pubsub.topics(Kind::Pattern).len());
+    to.put("pubsubshard_channels", pubsub.topics(Kind::Shard).len());
+    to.zeros(&["latest_fork_usec", "total_forks"]);
     to.zeros(&["migrate_cached_sockets", "slave_expires_tracked_keys"]);
     to.zeros(&[
         "active_defrag_hits",

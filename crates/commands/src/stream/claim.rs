@@ -5,7 +5,7 @@ use carnelian_keyspace::{Event, Stream, Write};
 use carnelian_resp::{Argv, ReplyBuf, number};
 
 use super::group::CONSUMER_CREATED;
-use super::{BASE, held, id, no_key_or_group, reply_entry, reply_id};
+use super::{BASE, count_read, held, id, no_key_or_group, reply_entry, reply_id};
 use crate::args::{Rest, int_in, is};
 use crate::context::Ctx;
 use crate::error::Error;
@@ -160,6 +160,7 @@ fn idle(now: u64, pending: &Pending) -> i64 {
 
 fn xclaim(cx: &mut Ctx<'_>) -> Result<(), Error> {
     let (key, name, consumer, now) = (cx.key(1), cx.arg(2), cx.arg(3), cx.now_ms());
+    count_read(cx, key);
     let mut guard = cx.keyspace.write(cx.db, key);
     require_group(&guard, key.bytes(), name)?;
     let claim = Claim::parse(cx.argv, now)?;
@@ -264,6 +265,7 @@ impl AutoClaim {
 fn xautoclaim(cx: &mut Ctx<'_>) -> Result<(), Error> {
     let (key, name, consumer, now) = (cx.key(1), cx.arg(2), cx.arg(3), cx.now_ms());
     let claim = AutoClaim::parse(cx.argv)?;
+    count_read(cx, key);
     let mut guard = cx.keyspace.write(cx.db, key);
     require_group(&guard, key.bytes(), name)?;
     let mut changes = Changes::default();

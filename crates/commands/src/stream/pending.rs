@@ -5,7 +5,7 @@ use carnelian_keyspace::stream::{Group, StreamId};
 use carnelian_resp::ReplyBuf;
 
 use super::delete::ids;
-use super::{BASE, held, id, no_key_or_group, read, reply_id};
+use super::{BASE, count_read, held, id, no_key_or_group, read, reply_id};
 use crate::args::{int, is};
 use crate::context::Ctx;
 use crate::error::Error;
@@ -26,6 +26,7 @@ pub(super) const XACK: Row = Row {
 
 fn xack(cx: &mut Ctx<'_>) -> Result<(), Error> {
     let (key, name) = (cx.key(1), cx.arg(2));
+    count_read(cx, key);
     let mut guard = cx.keyspace.write(cx.db, key);
     if held(&guard)?.is_none_or(|stream| stream.groups().get(name).is_none()) {
         cx.out.integer(0);

@@ -107,6 +107,9 @@ fn store_if(cx: &mut Ctx<'_>, value: &[u8], condition: Condition<'_>, ttl: Ttl) 
 #[inline]
 pub(super) fn store(mut entry: Write<'_>, value: &[u8], ttl: Ttl) {
     let expires = matches!(ttl, Ttl::At(_));
+    if ttl == Ttl::Keep {
+        entry.replaces_value();
+    }
     entry.set(value, ttl);
     if expires {
         entry.commit(&[Event::string("set"), Event::generic("expire")]);

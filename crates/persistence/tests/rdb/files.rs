@@ -109,3 +109,11 @@ fn a_key_that_comes_twice_is_an_error_that_names_it() {
         assert_eq!(error, "at offset 20, in the value of key 'k': a key occurs twice");
     }
 }
+
+#[test]
+fn collections_without_elements_are_left_out_and_named() {
+    let file = b"REDIS0010\x02\x01s\x00\x00\x01k\x01v\xff\0\0\0\0\0\0\0\0";
+    let (mut keyspace, loader) = load(file, 1);
+    assert_eq!(render(&mut keyspace), ["0 k string embstr None: v"]);
+    assert_eq!((loader.loaded().empty, &loader.loaded().empty_keys), (1, &vec![b"s".to_vec()]));
+}

@@ -40,6 +40,7 @@ groups! {
     hashes
     hyperloglogs
     lists
+    pubsub
     server
     sets
     sorted_sets

@@ -43,8 +43,9 @@ groups! {
     pubsub
     server
     sets
-    sorted_sets
     sort
+    sorted_sets
+    streams
     strings
     transactions
 }

@@ -64,6 +64,9 @@ impl Argument {
     }
 }
 
+/// What tokens consist of that are not words.
+const SYMBOLS: [char; 4] = ['*', '=', '~', '$'];
+
 struct Parser<'a> {
     rest: &'a str,
 }
@@ -146,7 +149,10 @@ impl<'a> Parser<'a> {
     }
 
     fn word(&mut self) -> &'a str {
-        let end = self.rest.find([' ', '|', '[', ']', '<', '>', '.', '*']).unwrap_or(self.rest.len());
+        // A token of one symbol may be one that ends other words.
+        let first = usize::from(self.rest.starts_with(SYMBOLS));
+        let end = self.rest[first..].find([' ', '|', '[', ']', '<', '>', '.', '*']);
+        let end = end.map_or(self.rest.len(), |end| first + end);
         assert!(end > 0, "expected a word before {}", self.rest);
         let (word, rest) = self.rest.split_at(end);
         self.rest = rest;
@@ -155,7 +161,7 @@ impl<'a> Parser<'a> {
 
     fn word_item(&mut self) -> Argument {
         let word = self.word();
-        if !word.starts_with(|c: char| c.is_ascii_uppercase() || c == '"') {
+        if !word.starts_with(|c: char| c.is_ascii_uppercase() || c == '"' || SYMBOLS.contains(&c)) {
             let (name, kind) = word.split_once(':').unwrap_or((word, default_type(word)));
             return argument(name, kind);
         }
@@ -163,8 +169,9 @@ impl<'a> Parser<'a> {
             .rest
             .strip_prefix(' ')
             .is_some_and(|next| next.starts_with(|c: char| c.is_ascii_lowercase() || c == '<'));
-        let (token, name) = match word.split_once('=') {
-            Some((token, name)) => (token, name.to_owned()),
+        // A token has at least one byte, which may be `=`.
+        let (token, name) = match word[1..].find('=') {
+            Some(end) => (&word[..=end], word[end + 2..].to_owned()),
             None => (word, word.to_ascii_lowercase()),
         };
         let inner = if value_follows {

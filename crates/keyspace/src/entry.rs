@@ -21,7 +21,7 @@
 use crate::slab::{Slab, block_size};
 use crate::table::{BlockPtr, Layout, prefetch};
 use crate::types::{self, Object, Packing};
-use crate::value::{Blob, Kind, Str, Value};
+use crate::value::{Blob, Kind, OwnedValue, Str, Value};
 use std::alloc;
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -444,6 +444,32 @@ impl Entry {
     pub(crate) unsafe fn packed<'a>(self) -> Option<(Packing, &'a [u8])> {
         // SAFETY: as promised by the caller.
         self.repr().packing().map(|packing| (packing, unsafe { self.short_bytes() }))
+    }
+
+    /// Replaces the content of a buffer by the bytes of a packed collection.
+    pub(crate) fn copy_packed(self, buffer: &mut Vec<u8>) -> Option<Packing> {
+        // SAFETY: the reference ends here.
+        let (packing, bytes) = unsafe { self.packed() }?;
+        buffer.clear();
+        buffer.extend_from_slice(bytes);
+        Some(packing)
+    }
+
+    /// A copy of a value that stands inside of the entry.
+    pub(crate) fn copy_inline(self) -> Option<OwnedValue> {
+        // SAFETY: the references end here.
+        unsafe {
+            if let Some((packing, bytes)) = self.packed() {
+                return Some(OwnedValue::Packed(packing, bytes.to_vec()));
+            }
+            match self.repr() {
+                repr if repr.is_outline() => None,
+                Repr::Short | Repr::ShortRaw => {
+                    Some(OwnedValue::Bytes(self.short_bytes().to_vec(), self.repr() == Repr::ShortRaw))
+                }
+                _ => Some(OwnedValue::Int(self.int())),
+            }
+        }
     }
 
     fn int(self) -> i64 {

@@ -2,7 +2,7 @@
 
 use crate::access::AccessPolicy;
 use crate::db::{Db, Walk};
-use crate::entry::{Entry, Head, Outline, Payload, Repr};
+use crate::entry::{Entry, Head, Outline, Payload};
 use crate::event::{Event, EventClass, EventClasses, EventLog};
 use crate::hash::Hasher;
 use crate::key::Key;
@@ -15,7 +15,7 @@ use crate::snapshot::{Snapshot, SnapshotSink, walk_bucket};
 use crate::table::{CURSOR_SHIFT, Place};
 use crate::types::hash::Hash;
 use crate::types::{Limits, Packing, Space};
-use crate::value::{Item, Owned, OwnedValue, Str, Value};
+use crate::value::{Item, Owned, OwnedValue};
 use crate::write::Write;
 use std::sync::Arc;
 
@@ -448,7 +448,7 @@ impl Keyspace {
     /// Removes an entry, after its pre-image, and hands out its value.
     pub(crate) fn take_found(&mut self, db: usize, found: (Entry, Place)) -> OwnedValue {
         self.before_change(db, found.0);
-        let inline = copy_inline(found.0);
+        let inline = found.0.copy_inline();
         match (inline, self.dbs[db].remove(found)) {
             (Some(value), _) => value,
             (None, Some(Outline::Blob(blob))) => OwnedValue::Blob(blob),
@@ -460,7 +460,7 @@ impl Keyspace {
     /// A copy of a key's value with its deadline, for COPY.
     pub fn duplicate(&mut self, db: usize, key: Key<'_>) -> Option<Owned> {
         let (entry, _) = self.find(db, key)?;
-        let value = match (copy_inline(entry), entry.object()) {
+        let value = match (entry.copy_inline(), entry.object()) {
             (Some(value), _) => value,
             (None, Some(object)) => OwnedValue::Object(Box::new(object.duplicate(&mut self.space()))),
             (None, None) => OwnedValue::Blob(entry.share_blob()),
@@ -486,14 +486,9 @@ impl Keyspace {
     }
 
     /// The bytes of an entry's packed collection, in the buffer that is kept for it.
-    #[allow(unsafe_code)]
     pub(crate) fn copy_packed(&mut self, entry: Entry) -> Option<(Packing, Vec<u8>)> {
-        // SAFETY: the bytes are copied before anything changes the entry.
-        let (packing, bytes) = unsafe { entry.packed() }?;
-        let mut buffer = std::mem::take(&mut self.buffer);
-        buffer.clear();
-        buffer.extend_from_slice(bytes);
-        Some((packing, buffer))
+        let packing = entry.copy_packed(&mut self.buffer)?;
+        Some((packing, std::mem::take(&mut self.buffer)))
     }
 
     /// Keeps a buffer for the next `copy_packed`.
@@ -998,22 +993,6 @@ impl Keyspace {
 
 /// Pages whose blocks are taken back from the background thread in one call of [`Keyspace::compact`]: 0.1 ms.
 const TAKE_BACK: usize = 1000;
-
-/// A copy of a value that stands inside of its entry.
-#[allow(unsafe_code)]
-fn copy_inline(entry: Entry) -> Option<OwnedValue> {
-    // SAFETY: the references end here.
-    unsafe {
-        if let Some((packing, bytes)) = entry.packed() {
-            return Some(OwnedValue::Packed(packing, bytes.to_vec()));
-        }
-        match entry.value() {
-            Value::Str(Str::Int(v)) => Some(OwnedValue::Int(v)),
-            Value::Str(Str::Bytes(b)) => Some(OwnedValue::Bytes(b.to_vec(), entry.repr() == Repr::ShortRaw)),
-            _ => None,
-        }
-    }
-}
 
 fn visit_live(entry: Entry, now: u64, policy: AccessPolicy, visit: &mut dyn FnMut(Item<'_>)) {
     if entry.deadline().is_none_or(|at| at > now) {

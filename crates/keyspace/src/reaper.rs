@@ -3,6 +3,7 @@
 //!
 //! Members of collections live in a slab that the owner goes on using. So the thread only strings their blocks
 //! together, by page, and hands the strings back: the owner takes back pages, not blocks.
+#![expect(clippy::disallowed_methods, reason = "this thread pauses so that its owner does not")]
 
 use crate::db::Db;
 use crate::entry::Outline;

@@ -46,6 +46,11 @@ fn key_for(draw: &mut Draw, by: &str) -> Vec<u8> {
     if by == "BYLEX" { lex_key(draw) } else { key(draw) }
 }
 
+/// Ranges of members keep their keys.
+fn kept(plan: Plan, by: &str) -> Plan {
+    if by == "BYLEX" { plan.undamaged() } else { plan }
+}
+
 fn keys(draw: &mut Draw, most: i64) -> Vec<Vec<u8>> {
     (0..draw.rng.range(1, most)).map(|_| key(draw)).collect()
 }
@@ -186,12 +191,13 @@ fn range(draw: &mut Draw) -> Plan {
             plan = plan.arg(index(draw)).arg(index(draw));
         }
     }
-    plan
+    kept(plan, by)
 }
 
 fn count(draw: &mut Draw) -> Plan {
     let &(name, by) = draw.rng.pick(&[&("ZCOUNT", "BYSCORE"), &("ZLEXCOUNT", "BYLEX")]);
-    Plan::of(name).arg(key_for(draw, by)).args(bounds(draw, by))
+    let plan = Plan::of(name).arg(key_for(draw, by)).args(bounds(draw, by));
+    kept(plan, by)
 }
 
 fn remove_range(draw: &mut Draw) -> Plan {
@@ -200,7 +206,8 @@ fn remove_range(draw: &mut Draw) -> Plan {
         &("ZREMRANGEBYSCORE", "BYSCORE"),
         &("ZREMRANGEBYLEX", "BYLEX"),
     ]);
-    Plan::of(name).arg(key_for(draw, by)).args(bounds(draw, by))
+    let plan = Plan::of(name).arg(key_for(draw, by)).args(bounds(draw, by));
+    kept(plan, by)
 }
 
 fn pop(draw: &mut Draw) -> Plan {

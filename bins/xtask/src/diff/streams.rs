@@ -24,7 +24,7 @@ pub(crate) fn plan(draw: &mut Draw) -> Plan {
         94 | 95 => Plan::of("XLEN").arg(key(draw)),
         96 => node_size(draw),
         97 => Plan::of("DEL").arg(key(draw)),
-        // Not COPY: Redis 8.2.3 keeps pointers between a stream and its copy, and crashes a while later.
+        // Not COPY: in runs that copied streams with groups, Redis 8.2.3 crashed.
         98 => Plan::of("RENAME").arg(key(draw)).arg(key(draw)),
         _ if draw.rng.chance(30) => Plan::of("SET").arg(key(draw)).arg("a string"),
         _ => {
@@ -339,16 +339,10 @@ fn set_id(draw: &mut Draw) -> Plan {
     plan
 }
 
+/// Entries of a node. Not its bytes: in runs that changed these, Redis 8.2.3 crashed.
 fn node_size(draw: &mut Draw) -> Plan {
-    let plan = Plan::of("CONFIG").arg("SET").undamaged();
-    match draw.rng.chance(50) {
-        true => {
-            plan.arg("stream-node-max-entries").arg(draw.rng.pick(&["0", "1", "2", "4", "10", "100", "4"]))
-        }
-        false => {
-            plan.arg("stream-node-max-bytes").arg(draw.rng.pick(&["0", "1", "60", "200", "4096", "4096"]))
-        }
-    }
+    let entries = draw.rng.pick(&["0", "1", "2", "4", "10", "100", "4"]);
+    Plan::of("CONFIG").arg("SET").arg("stream-node-max-entries").arg(entries).undamaged()
 }
 
 fn through(mut plan: Plan, form: fn(&[u8]) -> Vec<u8>) -> Plan {

@@ -127,7 +127,7 @@ impl From<PayloadError> for Error {
         match error {
             PayloadError::Footer => Error::Text("ERR DUMP payload version or checksum are wrong"),
             PayloadError::Value(offset, fault) => {
-                log::debug!("a payload for RESTORE is damaged at offset {offset}: {fault}");
+                log::warn!("RESTORE of a damaged payload: at offset {offset}: {fault}");
                 Error::Text("ERR Bad data format")
             }
         }
@@ -175,8 +175,15 @@ mod tests {
     #[test]
     fn what_is_damaged_is_refused() {
         // A string that says it has 6 bytes, with a right checksum.
-        let payload = r#""\x00\x06hello\x0b\x00\x8f\x8a\x1a\x82\x8d\x87\x8c\x61""#;
-        let reply = Session::new().run(&format!("RESTORE k 0 {payload}"));
-        assert!(reply.starts_with("(error) ERR"), "{reply}");
+        let payload = r#""\x00\x06\x68\x65\x6c\x6c\x6f\x0b\x00\xc6\x61\xd3\x5e\xa6\xab\xee\xcb""#;
+        Session::new().check(&[(&format!("RESTORE k 0 {payload}"), "(error) ERR Bad data format")]);
+    }
+
+    #[test]
+    fn what_is_dumped_comes_back() {
+        let mut session = Session::new();
+        session.run("SET k 12345");
+        let payload = session.run("DUMP k");
+        session.check(&[(&format!("RESTORE copy 0 {payload}"), "OK"), ("OBJECT ENCODING copy", "\"int\"")]);
     }
 }

@@ -243,10 +243,11 @@ impl<'a> Parser<'a> {
     fn finish(self, name: &[u8]) -> Result<Query, Error> {
         let [with_distance, with_hash, with_place] = self.with;
         if self.store.is_some() && (with_distance || with_hash || with_place) {
-            let what: &[u8] =
-                if self.form.is_search() { b"GEOSEARCHSTORE" } else { b"STORE option in GEORADIUS" };
-            let tail = b" is not compatible with WITHDIST, WITHHASH and WITHCOORD options";
-            return Err(Error::quoting(b"ERR ", what, tail));
+            return Err(Error::Text(if self.form.is_search() {
+                "ERR GEOSEARCHSTORE is not compatible with WITHDIST, WITHHASH and WITHCOORD options"
+            } else {
+                "ERR STORE option in GEORADIUS is not compatible with WITHDIST, WITHHASH and WITHCOORD options"
+            }));
         }
         if self.form.is_search() && self.origin.is_none() {
             let head = b"ERR exactly one of FROMMEMBER or FROMLONLAT can be specified for ";

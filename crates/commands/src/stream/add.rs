@@ -34,7 +34,9 @@ const TOO_LARGE: Error = Error::Text("ERR Elements are too large to be stored");
 fn xadd(cx: &mut Ctx<'_>) -> Result<(), Error> {
     let AddOrTrim { id, no_create, trim } = options::parse(cx.argv, &cx.state.config, true)?;
     let (id, first) = match id {
-        Some((id, first)) if first < cx.argv.len() && (cx.argv.len() - first) % 2 == 0 => (id, first),
+        Some((id, first)) if first < cx.argv.len() && (cx.argv.len() - first).is_multiple_of(2) => {
+            (id, first)
+        }
         _ => return Err(cx.wrong_arity()),
     };
     if id == NewId::Exact(StreamId::MIN) {

@@ -75,7 +75,7 @@ impl<'a> Options<'a> {
                 options.count = count_or_all(rest.int()?, 0);
             } else if more > 0 && is(word, "STREAMS") {
                 options.first = rest.position();
-                if more % 2 != 0 {
+                if !more.is_multiple_of(2) {
                     return Err(unbalanced(cx, is_group));
                 }
                 options.streams = more / 2;

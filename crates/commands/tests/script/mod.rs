@@ -75,6 +75,7 @@ impl Links for NoLinks {
 
     fn resume(&mut self, _: ClientId) {}
 
+    fn set_subscriber(&mut self, _: ClientId, _: bool) {}
     fn is_open(&mut self, _: ClientId) -> bool {
         true
     }

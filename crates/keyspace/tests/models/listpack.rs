@@ -150,6 +150,10 @@ fn check(pack: &Listpack, model: &[Vec<u8>], needle: &[u8]) {
         assert_eq!(view.get(*pos), Element::new(&model[i]));
         assert_eq!(view.get(*pos).len(), model[i].len());
         assert_eq!(view.prev(*pos), i.checked_sub(1).map(|i| places[i]));
+        if i % (1 + model.len() / 40) != 0 {
+            // Looking for all in long ones would take most of the time.
+            continue;
+        }
         for skip in 0..3 {
             let of = |from: usize, text: &[u8]| {
                 (from..model.len()).step_by(skip + 1).find(|i| model[*i] == text).map(|i| places[i])

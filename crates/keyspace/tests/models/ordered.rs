@@ -37,7 +37,7 @@ struct Run {
 ///
 /// # Panics
 /// If the tree differs from the vector.
-pub fn run(data: &[u8]) {
+pub(crate) fn run(data: &[u8]) {
     let mut run = Run { tree: Ordered::new(), model: Vec::new(), next: 1 << 20 };
     for op in data.chunks_exact(3) {
         let value = u64::from(op[1]) << 8 | u64::from(op[2]);

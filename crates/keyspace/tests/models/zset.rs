@@ -20,7 +20,7 @@ type Elements = Vec<(Vec<u8>, f64)>;
 ///
 /// # Panics
 /// If a sorted set differs from its model.
-pub fn run(data: &[u8]) {
+pub(crate) fn run(data: &[u8]) {
     let mut keyspace = Keyspace::new(Options { databases: 1, hash_seed: (1, 2), random_seed: 3 });
     keyspace.set_limits(Limits {
         zset_max_listpack_entries: LIMITS.0,
@@ -137,7 +137,7 @@ fn remove_ranks(keyspace: &mut Keyspace, model: &mut Model, op: &[u8]) {
 fn rebuild(keyspace: &mut Keyspace, model: &mut Model, every: u8) {
     let every = every as usize % 4 + 1;
     let mut elements: Elements =
-        sorted(model).into_iter().step_by(every).map(|(member, score)| (member, -score)).collect();
+        sorted(model).into_iter().step_by(every).map(|(member, score)| (member, 0.0 - score)).collect();
     *model = elements.iter().cloned().collect();
     let set = SortedSet::build(&mut elements, &mut keyspace.space());
     let key = keyspace.key(KEY);

@@ -88,15 +88,16 @@ impl Built {
     }
 }
 
+/// Refuses an element that was there before.
+fn new_or(is_new: bool, what: &'static str) -> Result<(), Fault> {
+    if is_new { Ok(()) } else { Err(Fault::Duplicate(what)) }
+}
+
 fn set_part(set: &mut Set, part: Part<'_>, space: &mut Space<'_>) -> Result<(), Fault> {
     match part {
         // Whether the first member is an integer is not known yet; from here on each form finds the next one.
         Part::Count(count) => set.expect(space, b"0", count_of(count)),
-        Part::Element(member) => {
-            if !set.add(space, &member) {
-                return Err(Fault::Duplicate("set"));
-            }
-        }
+        Part::Element(member) => return new_or(set.add(space, &member), "set member"),
         Part::Pack(packing, bytes) => *set = Set::load(packing, bytes.into_owned(), space),
         _ => {}
     }
@@ -107,9 +108,8 @@ fn hash_part(hash: &mut Hash, part: Part<'_>, space: &mut Space<'_>) -> Result<(
     match part {
         Part::Count(count) => hash.make_room(space, count_of(count), 0),
         Part::Field { name, value, deadline } => {
-            if !hash.set(space, &name, &value, deadline.map_or(Ttl::Clear, Ttl::At)) {
-                return Err(Fault::Duplicate("hash"));
-            }
+            let ttl = deadline.map_or(Ttl::Clear, Ttl::At);
+            return new_or(hash.set(space, &name, &value, ttl), "hash field");
         }
         Part::Pack(packing @ (Packing::Hash | Packing::HashTtl), bytes) => {
             *hash = Hash::load(packing, bytes.into_owned(), space);
@@ -124,9 +124,8 @@ fn sorted_set_part(set: &mut SortedSet, part: Part<'_>, space: &mut Space<'_>) -
         Part::Count(count) => set.prepare(count_of(count), space),
         Part::Scored(member, score) => {
             let how = ScoreUpdate { only_new: true, ..ScoreUpdate::default() };
-            if !matches!(set.update(&member, score, how, space), ScoreOutcome::Added(_)) {
-                return Err(Fault::Duplicate("sorted set"));
-            }
+            let outcome = set.update(&member, score, how, space);
+            return new_or(matches!(outcome, ScoreOutcome::Added(_)), "sorted set member");
         }
         Part::Pack(_, bytes) => *set = SortedSet::load(bytes.into_owned(), space),
         _ => {}
@@ -158,7 +157,7 @@ impl StreamBuilder {
             StreamPart::Group { name, last, read } => {
                 let read = read.and_then(|read| i64::try_from(read).ok());
                 if self.groups.create(&name, last, read).is_none() {
-                    return Err(Fault::Duplicate("stream's groups"));
+                    return Err(Fault::Duplicate("stream group"));
                 }
                 self.group = name.into_owned();
                 self.pending.clear();
@@ -167,7 +166,7 @@ impl StreamBuilder {
             StreamPart::Consumer { name, seen, active } => {
                 let group = self.groups.get_mut(&self.group).expect("its group came before");
                 let consumer =
-                    group.create_consumer(&name, seen).ok_or(Fault::Duplicate("group's consumers"))?;
+                    group.create_consumer(&name, seen).ok_or(Fault::Duplicate("stream consumer"))?;
                 group.consumer_mut(consumer).active_at = active;
                 self.consumer = Some(consumer);
             }
@@ -179,7 +178,7 @@ impl StreamBuilder {
     fn totals(&mut self, totals: &Totals) -> Result<(), Fault> {
         let facts = LogFacts { last_id: totals.last, max_deleted_id: totals.deleted, added: totals.added };
         let nodes = std::mem::take(&mut self.nodes);
-        self.log = Log::load(nodes, facts).map_err(|_| Fault::Encoding("node of a stream"))?;
+        self.log = Log::load(nodes, facts).map_err(|_| Fault::Encoding("Stream listpack"))?;
         Ok(())
     }
 

@@ -20,12 +20,14 @@ pub struct FieldDeadlines;
 /// Bytes in the making.
 pub(crate) struct Encoder {
     pub(crate) out: Vec<u8>,
+    compress: bool,
+    /// From the first string on that is long enough.
     compressor: Option<Compressor>,
 }
 
 impl Encoder {
     pub(crate) fn new(compress: bool) -> Self {
-        Encoder { out: Vec::new(), compressor: compress.then(Compressor::new) }
+        Encoder { out: Vec::new(), compress, compressor: None }
     }
 
     pub(crate) fn byte(&mut self, byte: u8) {
@@ -68,7 +70,7 @@ impl Encoder {
         {
             return self.int32(v);
         }
-        if bytes.len() >= COMPRESSED_FROM && self.compressed(bytes) {
+        if self.compress && bytes.len() >= COMPRESSED_FROM && self.compressed(bytes) {
             return;
         }
         self.count(bytes.len());
@@ -87,8 +89,9 @@ impl Encoder {
         }
     }
 
+    /// Writes a string compressed, if that is shorter; whether it was.
     fn compressed(&mut self, bytes: &[u8]) -> bool {
-        let Some(mut compressor) = self.compressor.take() else { return false };
+        let mut compressor = self.compressor.take().unwrap_or_else(Compressor::new);
         let packed = compressor.compress(bytes);
         if let Some(packed) = packed {
             self.out.push(0xC3);

@@ -46,11 +46,14 @@ pub enum Fault {
     #[error("a score is not a number")]
     Score,
     /// Bytes that are not the encoding they stand for.
-    #[error("the bytes of a {0} are damaged")]
+    #[error("{0} integrity check failed")]
     Encoding(&'static str),
     /// A member or field that occurs twice.
-    #[error("a {0} has the same element twice")]
+    #[error("Duplicate {0} detected")]
     Duplicate(&'static str),
+    /// The same in a packed collection.
+    #[error("{0} listpack with dup elements")]
+    Repetition(&'static str),
     /// Elements that are not ordered as they have to be.
     #[error("the elements of a {0} are not in order")]
     Order(&'static str),

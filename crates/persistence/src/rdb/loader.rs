@@ -8,6 +8,9 @@ use super::format::Version;
 use super::reader::{Event, KeyHead, Progress, Reader, Sink};
 use super::value::Part;
 
+/// How many keys without elements are named.
+const NOTED: usize = 10;
+
 /// How a file is loaded.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct LoadOptions {
@@ -38,6 +41,8 @@ pub struct Loaded {
     pub expired: u64,
     /// Keys that were left out since their collections have no elements.
     pub empty: u64,
+    /// The first of them, for the log.
+    pub empty_keys: Vec<Vec<u8>>,
 }
 
 /// Loads one file, from chunks of any size, into a keyspace. If it fails, the keys that came before remain there: so
@@ -121,6 +126,15 @@ impl Loader {
     }
 }
 
+impl State {
+    fn note_empty(&mut self) {
+        self.loaded.empty += 1;
+        if self.loaded.empty_keys.len() < NOTED {
+            self.loaded.empty_keys.push(self.key.clone());
+        }
+    }
+}
+
 struct Target<'a> {
     state: &'a mut State,
     keyspace: &'a mut Keyspace,
@@ -181,7 +195,7 @@ impl Target<'_> {
         let Some(value) = self.state.value.take() else { return Ok(()) };
         if is_empty {
             value.discard(&mut self.keyspace.space());
-            self.state.loaded.empty += 1;
+            self.state.note_empty();
             return Ok(());
         }
         if self.is_there() {

@@ -18,6 +18,8 @@ const REACH: usize = 1 << 13;
 const LONGEST: usize = 264;
 const LONGEST_RUN: usize = 32;
 const BITS: u32 = 14;
+/// After so many bytes that repeat nothing, the compressor looks at every second place, and so on.
+const PATIENCE: usize = 32;
 
 /// Restores `len` bytes. `None` if the input is not the compressed form of so many bytes; nothing is allocated that
 /// the input could not fill.
@@ -89,7 +91,8 @@ impl Compressor {
         let (mut at, mut literals) = (0, 0);
         while at + 2 < input.len() && self.out.len() + (at - literals) <= limit {
             let Some((back, count)) = self.match_at(input, at) else {
-                at += 1;
+                // The longer nothing repeats, the fewer places are looked at.
+                at += 1 + (at - literals) / PATIENCE;
                 continue;
             };
             self.put_literals(&input[literals..at]);
@@ -100,6 +103,9 @@ impl Compressor {
             for i in at - 2..at {
                 self.look_up(input, i);
             }
+        }
+        if self.out.len() + (input.len() - literals) > limit {
+            return None;
         }
         self.put_literals(&input[literals..]);
         (self.out.len() <= limit).then_some(&self.out)

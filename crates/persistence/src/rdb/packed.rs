@@ -1,18 +1,13 @@
 //! Deep checks of collections that are stored as one run of bytes: that elements come in pairs, occur once, and stand
 //! in the order in which the types rely on them. Knows no types and no cursor.
 
-use carnelian_keyspace::encoding::listpack::{Element, Listpack, ListpackRef};
+use carnelian_keyspace::encoding::listpack::{Element, ListpackRef};
 
 use super::cursor::score_of;
 use super::error::Fault;
 
 /// Up to so many elements, comparing each with each is the fastest way to see that none occurs twice.
 const FEW: usize = 12;
-
-/// A listpack in its shortest form.
-pub(crate) fn listpack(bytes: Vec<u8>) -> Result<Listpack, Fault> {
-    Listpack::load(bytes).map_err(|_| Fault::Encoding("listpack"))
-}
 
 /// Checks a listpack of records of `each` elements, of which the first identifies the record; `what` names the
 /// collection. Returns the number of records.
@@ -22,7 +17,7 @@ pub(crate) fn check_records(pack: ListpackRef<'_>, each: usize, what: &'static s
         return Err(Fault::Uneven(what));
     }
     let records = len / each;
-    if is_repetitive(pack, each, records) { Err(Fault::Duplicate(what)) } else { Ok(records) }
+    if is_repetitive(pack, each, records) { Err(Fault::Repetition(what)) } else { Ok(records) }
 }
 
 fn is_repetitive(pack: ListpackRef<'_>, each: usize, records: usize) -> bool {
@@ -76,7 +71,8 @@ pub(crate) fn check_deadlines(pack: ListpackRef<'_>) -> Result<(), Fault> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Fault, Listpack, check_deadlines, check_records};
+    use super::{Fault, check_deadlines, check_records};
+    use carnelian_keyspace::encoding::listpack::Listpack;
 
     fn pack<T: AsRef<[u8]>>(texts: impl IntoIterator<Item = T>) -> Listpack {
         let mut pack = Listpack::new();
@@ -93,7 +89,7 @@ mod tests {
             for at in 0..n - 1 {
                 let mut texts = texts.clone();
                 texts[n - 1] = texts[at].clone();
-                assert_eq!(check_records(pack(&texts).view(), 1, "set"), Err(Fault::Duplicate("set")));
+                assert_eq!(check_records(pack(&texts).view(), 1, "set"), Err(Fault::Repetition("set")));
             }
         }
         assert_eq!(check_records(pack(["a", "1", "b", "1"]).view(), 2, "hash"), Ok(2));

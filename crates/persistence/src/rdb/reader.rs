@@ -309,21 +309,22 @@ impl Reader {
             idle,
             frequency,
         }))?;
-        match value.read(cursor, &mut Parts(sink)) {
-            Ok(()) => sink.event(Event::KeyEnd { is_empty: value.is_empty() }).map_err(Stop::from),
-            // The key is remembered for what follows, and for errors.
-            Err(stop) => {
-                self.next = Next::Value(key.into_owned(), value);
-                Err(stop)
-            }
+        let mut read = value.read(cursor, &mut Parts(sink));
+        if read.is_ok() {
+            read = sink.event(Event::KeyEnd { is_empty: value.is_empty() }).map_err(Stop::from);
         }
+        if read.is_err() {
+            // The key is remembered for what follows, and for errors.
+            self.next = Next::Value(key.into_owned(), value);
+        }
+        read
     }
 
     /// The name of a module, and whether its data stands before or after the keys; its parts follow.
     fn module_data(&mut self, cursor: &mut Cursor<'_>, sink: &mut impl Sink) -> Result<(), Stop> {
         let name = module_name(cursor.length()?);
         if cursor.length()? != 2 {
-            return Err(Fault::Encoding("module's data").into());
+            return Err(Fault::Encoding("Module data").into());
         }
         cursor.length()?;
         sink.event(Event::ModuleData(name))?;

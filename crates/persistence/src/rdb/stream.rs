@@ -21,8 +21,7 @@ use carnelian_keyspace::stream::StreamId;
 
 use super::cursor::{Cursor, Stop};
 use super::error::Fault;
-use super::packed;
-use super::value::{Part, PartSink};
+use super::value::{Part, PartSink, sound_listpack};
 
 /// What a stream remembers beside its entries.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -173,10 +172,7 @@ impl StreamReader {
         let key: [u8; 16] = (*key).try_into().map_err(|_| Fault::Stream("node has no id"))?;
         let id = StreamId::from_bytes(key);
         let bytes = cursor.string()?;
-        let bytes = match ListpackRef::validate(&bytes) {
-            Ok(_) => bytes,
-            Err(_) => Cow::Owned(packed::listpack(bytes.into_owned())?.into_bytes()),
-        };
+        let bytes = sound_listpack(bytes, "Stream listpack")?;
         let node = check_node(id, ListpackRef::new(&bytes))?;
         if self.last.is_some_and(|last| node.lowest <= last) {
             return Err(Fault::Order("stream").into());
@@ -288,17 +284,17 @@ struct Elements<'a, I: Iterator<Item = Element<'a>>>(I);
 
 impl<'a, I: Iterator<Item = Element<'a>>> Elements<'a, I> {
     fn int(&mut self) -> Result<i64, Fault> {
-        self.0.next().and_then(|element| element.as_int()).ok_or(Fault::Encoding("node of a stream"))
+        self.0.next().and_then(|element| element.as_int()).ok_or(Fault::Encoding("Stream listpack"))
     }
 
     fn count(&mut self) -> Result<u64, Fault> {
-        u64::try_from(self.int()?).map_err(|_| Fault::Encoding("node of a stream"))
+        u64::try_from(self.int()?).map_err(|_| Fault::Encoding("Stream listpack"))
     }
 
     /// Fails if there are fewer elements; so a count that was only read costs nothing.
     fn skip(&mut self, n: u64) -> Result<(), Fault> {
         for _ in 0..n {
-            self.0.next().ok_or(Fault::Encoding("node of a stream"))?;
+            self.0.next().ok_or(Fault::Encoding("Stream listpack"))?;
         }
         Ok(())
     }
@@ -306,7 +302,7 @@ impl<'a, I: Iterator<Item = Element<'a>>> Elements<'a, I> {
 
 /// Checks a node: its counts, the shape of each entry, that ids ascend.
 fn check_node(master: StreamId, pack: ListpackRef<'_>) -> Result<Node, Fault> {
-    const BROKEN: Fault = Fault::Encoding("node of a stream");
+    const BROKEN: Fault = Fault::Encoding("Stream listpack");
     let mut elements = Elements(pack.iter());
     let (live, deleted, fields) = (elements.count()?, elements.count()?, elements.count()?);
     elements.skip(fields)?;
@@ -341,7 +337,7 @@ fn check_entry<'a>(
     fields: u64,
     elements: &mut Elements<'a, impl Iterator<Item = Element<'a>>>,
 ) -> Result<(bool, StreamId), Fault> {
-    const BROKEN: Fault = Fault::Encoding("node of a stream");
+    const BROKEN: Fault = Fault::Encoding("Stream listpack");
     let flags = elements.int()?;
     let (ms, seq) = (elements.int()?, elements.int()?);
     let id = StreamId { ms: master.ms.wrapping_add_signed(ms), seq: master.seq.wrapping_add_signed(seq) };

@@ -201,9 +201,17 @@ impl ValueReader {
                 return Ok(hand_out_node(Cow::Owned(pack.into_bytes()), sink)?);
             }
             Form::Quicklist2 => match cursor.length()? {
-                1 => Part::Element(cursor.string()?),
-                2 => return Ok(hand_out_node(sound_listpack(cursor.string()?)?, sink)?),
-                _ => return Err(Fault::Encoding("list").into()),
+                1 => {
+                    let bytes = cursor.string()?;
+                    if bytes.is_empty() {
+                        return Err(Fault::Encoding("List node").into());
+                    }
+                    Part::Element(bytes)
+                }
+                2 => {
+                    return Ok(hand_out_node(sound_listpack(cursor.string()?, "Quicklist listpack")?, sink)?);
+                }
+                _ => return Err(Fault::Encoding("List node").into()),
             },
             Form::TextSortedSet => Part::Scored(cursor.string()?, cursor.text_score()?),
             Form::SortedSet => Part::Scored(cursor.string()?, cursor.binary_score()?),
@@ -245,11 +253,20 @@ fn valkey_deadline(written: i64) -> Result<Option<u64>, Fault> {
 }
 
 /// Listpack bytes in their shortest form; borrowed if they have it already.
-fn sound_listpack(bytes: Cow<'_, [u8]>) -> Result<Cow<'_, [u8]>, Fault> {
+pub(crate) fn sound_listpack<'a>(bytes: Cow<'a, [u8]>, what: &'static str) -> Result<Cow<'a, [u8]>, Fault> {
     if ListpackRef::validate(&bytes).is_ok() {
         return Ok(bytes);
     }
-    Ok(Cow::Owned(packed::listpack(bytes.into_owned())?.into_bytes()))
+    let pack = Listpack::load(bytes.into_owned()).map_err(|_| Fault::Encoding(what))?;
+    Ok(Cow::Owned(pack.into_bytes()))
+}
+
+/// The fault of a ziplist or zipmap whose elements are not those of a collection.
+fn damage(what: &'static str) -> impl Fn(Fault) -> Fault {
+    move |fault| match fault {
+        Fault::Encoding(_) | Fault::Repetition(_) | Fault::Uneven(_) => Fault::Encoding(what),
+        other => other,
+    }
 }
 
 /// A node of a list, unless it is empty.
@@ -266,7 +283,7 @@ fn hand_out_pack(form: Form, bytes: Cow<'_, [u8]>, sink: &mut impl PartSink) -> 
     let owned = |pack: Listpack| Cow::Owned(pack.into_bytes());
     match form {
         Form::Intset => {
-            let set = IntsetRef::validate(&bytes).map_err(|_| Fault::Encoding("intset"))?;
+            let set = IntsetRef::validate(&bytes).map_err(|_| Fault::Encoding("Intset"))?;
             if set.is_empty() {
                 return Ok(false);
             }
@@ -274,13 +291,21 @@ fn hand_out_pack(form: Form, bytes: Cow<'_, [u8]>, sink: &mut impl PartSink) -> 
             Ok(true)
         }
         Form::ZiplistList => hand_out_node(owned(ziplist::listpack_of(&bytes)?), sink),
-        Form::Zipmap => hand_out_records(Packing::Hash, owned(ziplist::listpack_of_zipmap(&bytes)?), sink),
-        Form::ZiplistHash => hand_out_records(Packing::Hash, owned(ziplist::listpack_of(&bytes)?), sink),
-        Form::ZiplistSortedSet => hand_out_sorted(owned(ziplist::listpack_of(&bytes)?), sink),
-        Form::SortedSetPack => hand_out_sorted(sound_listpack(bytes)?, sink),
-        Form::SetPack => hand_out_records(Packing::Set, sound_listpack(bytes)?, sink),
-        Form::RedisHashPack { .. } => hand_out_records(Packing::HashTtl, sound_listpack(bytes)?, sink),
-        _ => hand_out_records(Packing::Hash, sound_listpack(bytes)?, sink),
+        Form::Zipmap => ziplist::listpack_of_zipmap(&bytes)
+            .and_then(|pack| hand_out_records(Packing::Hash, owned(pack), sink))
+            .map_err(damage("Zipmap")),
+        Form::ZiplistHash => ziplist::listpack_of(&bytes)
+            .and_then(|pack| hand_out_records(Packing::Hash, owned(pack), sink))
+            .map_err(damage("Hash ziplist")),
+        Form::ZiplistSortedSet => ziplist::listpack_of(&bytes)
+            .and_then(|pack| hand_out_sorted(owned(pack), sink))
+            .map_err(damage("Zset ziplist")),
+        Form::SortedSetPack => hand_out_sorted(sound_listpack(bytes, "Zset listpack")?, sink),
+        Form::SetPack => hand_out_records(Packing::Set, sound_listpack(bytes, "Set listpack")?, sink),
+        Form::RedisHashPack { .. } => {
+            hand_out_records(Packing::HashTtl, sound_listpack(bytes, "Hash listpack")?, sink)
+        }
+        _ => hand_out_records(Packing::Hash, sound_listpack(bytes, "Hash listpack")?, sink),
     }
 }
 
@@ -346,7 +371,7 @@ pub(crate) fn skip_module_part(cursor: &mut Cursor<'_>) -> Result<bool, Stop> {
         3 => drop(cursor.take(4)?),
         4 => drop(cursor.take(8)?),
         5 => drop(cursor.string()?),
-        _ => return Err(Fault::Encoding("value of a module").into()),
+        _ => return Err(Fault::Encoding("Module value").into()),
     }
     Ok(false)
 }

@@ -23,8 +23,8 @@ use super::error::Fault;
 const HEADER: usize = 10;
 const END: u8 = 0xFF;
 const WIDE: u8 = 0xFE;
-const BROKEN: Fault = Fault::Encoding("ziplist");
-const BROKEN_MAP: Fault = Fault::Encoding("zipmap");
+const BROKEN: Fault = Fault::Encoding("Ziplist");
+const BROKEN_MAP: Fault = Fault::Encoding("Zipmap");
 
 /// Splits off `n` bytes.
 fn split<'a>(rest: &mut &'a [u8], n: usize) -> Option<&'a [u8]> {
@@ -121,7 +121,7 @@ pub(crate) fn listpack_of_zipmap(bytes: &[u8]) -> Result<Listpack, Fault> {
         pack.push_back(value);
         count += 1;
     }
-    if *counted < WIDE && usize::from(*counted) != count {
+    if count == 0 || (*counted < WIDE && usize::from(*counted) != count) {
         return Err(BROKEN_MAP);
     }
     Ok(pack)
@@ -237,6 +237,6 @@ mod tests {
             "the count"
         );
         assert!(listpack_of_zipmap(b"\xfe\x03foo\x03\x00bar\xff").is_ok(), "an unknown count");
-        assert!(listpack_of_zipmap(b"\x00\xff").is_ok_and(|pack| pack.is_empty()));
+        assert!(listpack_of_zipmap(b"\x00\xff").is_err(), "nobody kept an empty one");
     }
 }

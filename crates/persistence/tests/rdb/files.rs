@@ -98,3 +98,22 @@ fn keys_that_are_due_are_left_out() {
     loader.feed(bytes, &mut keyspace).expect("a file");
     assert_eq!((loader.loaded().keys, loader.loaded().expired), (keys as u64 - 2, 2));
 }
+
+#[test]
+fn a_key_that_comes_twice_is_an_error_that_names_it() {
+    let file = b"REDIS0010\x00\x01k\x01v\x02\x01k\x01\x01m\xff\0\0\0\0\0\0\0\0";
+    for piece in [1, 2, 7, file.len()] {
+        let (mut keyspace, mut loader) = (keyspace(), Loader::new(LoadOptions::default()));
+        let error = file.chunks(piece).find_map(|piece| loader.feed(piece, &mut keyspace).err());
+        let error = error.expect("the key comes twice").to_string();
+        assert_eq!(error, "at offset 20, in the value of key 'k': a key occurs twice");
+    }
+}
+
+#[test]
+fn collections_without_elements_are_left_out_and_named() {
+    let file = b"REDIS0010\x02\x01s\x00\x00\x01k\x01v\xff\0\0\0\0\0\0\0\0";
+    let (mut keyspace, loader) = load(file, 1);
+    assert_eq!(render(&mut keyspace), ["0 k string embstr None: v"]);
+    assert_eq!((loader.loaded().empty, &loader.loaded().empty_keys), (1, &vec![b"s".to_vec()]));
+}

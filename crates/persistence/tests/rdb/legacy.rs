@@ -33,9 +33,9 @@ fn elements_one_by_one() {
     check(&[b"\x03\x02\x01a\x032.5\x01b\xfe"], 1, "zset listpack None: a=2.5 b=inf");
     check(&[b"\x03\x01\x01a\xff"], 7, "zset listpack None: a=-inf");
     refused(&[b"\x03\x01\x01a\xfd"], 7, "a score is not a number");
-    refused(&[b"\x03\x02\x01a\x011\x01a\x012"], 7, "a sorted set has the same element twice");
-    refused(&[b"\x04\x02\x01a\x011\x01a\x012"], 7, "a hash has the same element twice");
-    refused(&[b"\x02\x02\x01a\x01a"], 7, "a set has the same element twice");
+    refused(&[b"\x03\x02\x01a\x011\x01a\x012"], 7, "Duplicate sorted set member");
+    refused(&[b"\x04\x02\x01a\x011\x01a\x012"], 7, "Duplicate hash field");
+    refused(&[b"\x02\x02\x01a\x01a"], 7, "Duplicate set member");
     refused(&[b"\x02\x00"], 7, "a set is empty");
 }
 
@@ -52,8 +52,8 @@ fn ziplists_and_zipmaps() {
     refused(&[b"\x0d", &empty], 6, "a hash is empty");
     refused(&[b"\x0e\x01", &empty], 7, "a list is empty");
     let twice = b"\x15\x00\x00\x00\x12\x00\x00\x00\x04\x00\x00\x01a\x03\xf2\x02\x01a\x03\xf2\xff";
-    refused(&[b"\x0c", &string(twice)], 6, "a sorted set has the same element twice");
-    refused(&[b"\x0d", &string(twice)], 6, "a hash has the same element twice");
+    refused(&[b"\x0c", &string(twice)], 6, "Zset ziplist integrity check failed");
+    refused(&[b"\x0d", &string(twice)], 6, "Hash ziplist integrity check failed");
 }
 
 #[test]

@@ -256,8 +256,8 @@ mod tests {
         assert_eq!(text(f64::from_bits(1)), "5e-324");
         assert_eq!(text(f64::MIN_POSITIVE), "22250738585072014e-324");
         // These have one digit less in their shortest form.
-        assert_eq!(text(42.748_398_063_920_384), "42748398063920384e-15");
-        assert_eq!(text(164.084_536_135_196_69), "16408453613519669e-14");
-        assert_eq!(text(5.012_105_658_693_080_6), "50121056586930806e-16");
+        assert_eq!(text("42748398063920384e-15".parse().expect("a number")), "42748398063920384e-15");
+        assert_eq!(text("16408453613519669e-14".parse().expect("a number")), "16408453613519669e-14");
+        assert_eq!(text("50121056586930806e-16".parse().expect("a number")), "50121056586930806e-16");
     }
 }

@@ -96,7 +96,7 @@ fn every_length_and_integer_comes_back() {
 fn a_count_beyond_16_bits_is_counted() {
     let mut pack = Listpack::new();
     for i in 0..70_000 {
-        assert_eq!(pack.len(), if i < 10 || i > 65_530 { i } else { pack.len() });
+        assert_eq!(pack.len(), if (10..=65_530).contains(&i) { pack.len() } else { i });
         pack.push_int_back(i as i64 % 100);
     }
     assert_eq!(ListpackRef::validate(pack.view().bytes()).unwrap().len(), 70_000);

@@ -8,38 +8,37 @@ use std::sync::Arc;
 
 /// The groups of a stream, by name.
 #[derive(Clone, Default, Debug)]
-pub struct Groups(Option<Box<BTreeMap<Box<[u8]>, Group>>>);
+pub struct Groups(BTreeMap<Box<[u8]>, Group>);
 
 impl Groups {
     /// How many groups there are.
     pub fn len(&self) -> usize {
-        self.0.as_ref().map_or(0, |groups| groups.len())
+        self.0.len()
     }
 
     /// Whether there are no groups.
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.0.is_empty()
     }
 
     /// All groups, in the order of their names.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], &Group)> {
-        self.0.iter().flat_map(|groups| groups.iter()).map(|(name, group)| (&**name, group))
+        self.0.iter().map(|(name, group)| (&**name, group))
     }
 
     /// A group by its name.
     pub fn get(&self, name: &[u8]) -> Option<&Group> {
-        self.0.as_ref()?.get(name)
+        self.0.get(name)
     }
 
     /// A group by its name, to change it.
     pub fn get_mut(&mut self, name: &[u8]) -> Option<&mut Group> {
-        self.0.as_mut()?.get_mut(name)
+        self.0.get_mut(name)
     }
 
     /// Adds a group; `None` if there is one with that name.
     pub fn create(&mut self, name: &[u8], last_id: StreamId, read: Option<i64>) -> Option<&mut Group> {
-        let groups = self.0.get_or_insert_default();
-        match groups.entry(name.into()) {
+        match self.0.entry(name.into()) {
             std::collections::btree_map::Entry::Occupied(_) => None,
             std::collections::btree_map::Entry::Vacant(slot) => {
                 Some(slot.insert(Group { last_id, read, ..Group::default() }))
@@ -49,27 +48,21 @@ impl Groups {
 
     /// Removes a group; whether there was one.
     pub fn destroy(&mut self, name: &[u8]) -> bool {
-        let Some(groups) = &mut self.0 else { return false };
-        let found = groups.remove(name).is_some();
-        if groups.is_empty() {
-            self.0 = None;
-        }
-        found
+        self.0.remove(name).is_some()
     }
 
     /// Prepares for the deletion of an entry; whether it may be deleted.
     pub(super) fn release(&mut self, id: StreamId, references: References) -> bool {
-        let Some(groups) = &mut self.0 else { return true };
         match references {
             References::Keep => true,
             References::Drop => {
-                for group in groups.values_mut() {
+                for group in self.0.values_mut() {
                     group.acknowledge(id);
                 }
                 true
             }
             References::Acknowledged => {
-                !groups.values().any(|group| group.last_id < id || group.pending.contains_key(&id))
+                !self.0.values().any(|group| group.last_id < id || group.pending.contains_key(&id))
             }
         }
     }

@@ -241,8 +241,9 @@ impl Log {
         }
     }
 
-    /// How many entries were ever added up to `id`, if that can be told.
-    fn position(&self, id: StreamId) -> Option<i64> {
+    /// How many entries were ever added up to `id`, if that can be told: what a group has read whose counter is not
+    /// known, such as one from an old file.
+    pub fn position(&self, id: StreamId) -> Option<i64> {
         let added = self.added as i64;
         if self.added == 0 || (self.len == 0 && id <= self.last_id) {
             return Some(added);

@@ -31,18 +31,25 @@ impl Nodes {
 
     /// The first node.
     pub(super) fn first(&self) -> Option<Node<'_>> {
-        self.sealed.first_key_value().map(sealed).or(self.last())
+        self.sealed.first_key_value().map(|(id, bytes)| Node::new(*id, bytes)).or(self.last())
     }
 
     /// The node that has the entry `id` if any does: the last one that begins at or before it.
     pub(super) fn holding(&self, id: StreamId) -> Option<Node<'_>> {
-        self.last().filter(|tail| tail.id <= id).or_else(|| self.sealed.range(..=id).next_back().map(sealed))
+        self.last()
+            .filter(|tail| tail.id <= id)
+            .or_else(|| self.sealed.range(..=id).next_back().map(|(id, bytes)| Node::new(*id, bytes)))
     }
 
     /// The node after the one that begins with `id`.
     pub(super) fn after(&self, id: StreamId) -> Option<Node<'_>> {
         let next = id.next()?;
-        self.sealed.range(next..).next().map(sealed).or(self.last()).filter(|node| node.id > id)
+        self.sealed
+            .range(next..)
+            .next()
+            .map(|(id, bytes)| Node::new(*id, bytes))
+            .or(self.last())
+            .filter(|node| node.id > id)
     }
 
     /// The node before the one that begins with `id`.
@@ -101,8 +108,4 @@ impl Nodes {
         let tail = self.tail.as_ref().map_or(0, Listpack::capacity);
         tail + sealed * PER_SEALED + (bytes * sealed).checked_div(seen).unwrap_or(0)
     }
-}
-
-fn sealed<'a>((id, bytes): (&StreamId, &'a Box<[u8]>)) -> Node<'a> {
-    Node::new(*id, bytes)
 }

@@ -1,8 +1,7 @@
 //! The network layer's service: hands connections and batches to the engine and time to both.
 
 use crate::links::{Host, Outside, client_id};
-use crate::signals::Shutdown;
-use carnelian_commands::Engine;
+use carnelian_commands::{BatchOutcome, Beside, Engine};
 use carnelian_config::{Config, Directive};
 use carnelian_net::{Admission, ConnId, Deadline, Net, Next, Outcome, PeerKind, Service};
 use carnelian_resp::{Batch, Limits, ProtocolError, ReplyBuf};
@@ -11,7 +10,6 @@ use carnelian_resp::{Batch, Limits, ProtocolError, ReplyBuf};
 pub(crate) struct Adapter {
     pub(crate) engine: Engine,
     pub(crate) host: Host,
-    pub(crate) shutdown: Shutdown,
 }
 
 impl Service for Adapter {
@@ -37,14 +35,7 @@ impl Service for Adapter {
         out: &mut ReplyBuf,
     ) -> Outcome {
         let mut outside = Outside { net, host: &mut self.host };
-        let outcome = self.engine.run_batch(&mut outside, client_id(id), batch, buf, out);
-        let next = match outcome.next {
-            carnelian_commands::Next::Continue => Next::Continue,
-            carnelian_commands::Next::CloseAfterReply => Next::CloseAfterReply,
-            carnelian_commands::Next::CloseNow => Next::CloseNow,
-            carnelian_commands::Next::Pause | carnelian_commands::Next::Wait => Next::Pause,
-        };
-        Outcome { executed: outcome.executed, next }
+        outcome_of(self.engine.run_batch(&mut outside, client_id(id), batch, buf, out))
     }
 
     fn protocol_error(&mut self, _net: &mut Net, id: ConnId, error: &ProtocolError, _out: &mut ReplyBuf) {
@@ -67,15 +58,90 @@ impl Service for Adapter {
     }
 
     fn describe(&self, net: &Net, id: ConnId) -> String {
-        let addr = net.conn(id).map_or(String::new(), |conn| conn.addr());
-        format!("id={} addr={addr}", id.serial)
+        describe(net, id)
     }
 
     fn woken(&mut self, net: &mut Net) {
-        if self.shutdown.requested().is_some() {
-            log::warn!("User requested shutdown...");
-            net.stop();
+        stop_if_requested(&self.host, net);
+    }
+}
+
+/// Those who are served beside a slow script.
+pub(crate) struct BesideAdapter<'a, 'e> {
+    pub(crate) beside: &'a mut Beside<'e>,
+    pub(crate) host: &'a mut Host,
+}
+
+impl Service for BesideAdapter<'_, '_> {
+    fn accepted(&mut self, net: &mut Net, id: ConnId, _out: &mut ReplyBuf) -> Admission {
+        let Some(kind) = net.conn(id).map(|conn| conn.peer().kind()) else { return Admission::Accept };
+        if kind == PeerKind::Remote && is_protected(self.beside.config()) {
+            return Admission::Refuse(PROTECTED);
         }
+        self.beside.connected(client_id(id), kind == PeerKind::Unix);
+        Admission::Accept
+    }
+
+    fn limits(&self, id: ConnId) -> Limits {
+        self.beside.limits(client_id(id))
+    }
+
+    fn requests(
+        &mut self,
+        net: &mut Net,
+        id: ConnId,
+        batch: &Batch,
+        buf: &[u8],
+        out: &mut ReplyBuf,
+    ) -> Outcome {
+        let mut outside = Outside { net, host: self.host };
+        outcome_of(self.beside.run_batch(&mut outside, client_id(id), batch, buf, out))
+    }
+
+    fn protocol_error(&mut self, _net: &mut Net, id: ConnId, error: &ProtocolError, _out: &mut ReplyBuf) {
+        self.beside.protocol_error(client_id(id), error);
+    }
+
+    fn closed(&mut self, _net: &mut Net, id: ConnId) {
+        self.beside.disconnected(client_id(id));
+    }
+
+    fn after_sleep(&mut self, _net: &mut Net) {}
+
+    /// The script is to go on.
+    fn before_sleep(&mut self, _net: &mut Net) -> Option<Deadline> {
+        Some(Deadline::IMMEDIATE)
+    }
+
+    fn describe(&self, net: &Net, id: ConnId) -> String {
+        describe(net, id)
+    }
+
+    fn woken(&mut self, net: &mut Net) {
+        stop_if_requested(self.host, net);
+    }
+}
+
+fn outcome_of(outcome: BatchOutcome) -> Outcome {
+    let next = match outcome.next {
+        carnelian_commands::Next::Continue => Next::Continue,
+        carnelian_commands::Next::CloseAfterReply => Next::CloseAfterReply,
+        carnelian_commands::Next::CloseNow => Next::CloseNow,
+        carnelian_commands::Next::Pause | carnelian_commands::Next::Wait => Next::Pause,
+    };
+    Outcome { executed: outcome.executed, next }
+}
+
+/// One line about a client for the log.
+fn describe(net: &Net, id: ConnId) -> String {
+    let addr = net.conn(id).map_or(String::new(), |conn| conn.addr());
+    format!("id={} addr={addr}", id.serial)
+}
+
+fn stop_if_requested(host: &Host, net: &mut Net) {
+    if host.shutdown.requested().is_some() {
+        log::warn!("User requested shutdown...");
+        net.stop();
     }
 }
 

@@ -1,10 +1,14 @@
 //! The engine's access to the outside, over the network layer and the process.
 #![expect(clippy::disallowed_methods, reason = "DEBUG SLEEP blocks the server on purpose")]
 
+use crate::adapter::BesideAdapter;
 use crate::logging;
 use crate::process;
+use crate::signals::Shutdown;
 use crate::title::Title;
-use carnelian_commands::{Address, ClientId, Close, Identity, LinkInfo, Links, NetTotals, ProcessStats};
+use carnelian_commands::{
+    Address, Beside, ClientId, Close, Identity, LinkInfo, Links, NetTotals, ProcessStats,
+};
 use carnelian_config::{Change, ClientClass, Config, Directive, OutputLimit};
 use carnelian_net::{Class, ConnId, How, Net, Peer};
 use carnelian_resp::ReplyBuf;
@@ -17,6 +21,7 @@ pub(crate) struct Host {
     pub(crate) identity: Identity,
     pub(crate) config_file: Option<PathBuf>,
     pub(crate) title: Title,
+    pub(crate) shutdown: Shutdown,
 }
 
 /// The outside, for the duration of one call of the engine.
@@ -144,6 +149,14 @@ impl Links for Outside<'_> {
 
     fn stop(&mut self) {
         self.net.stop();
+    }
+
+    fn serve_beside(&mut self, beside: &mut Beside<'_>) -> bool {
+        let served = self.net.turn_within(&mut BesideAdapter { beside, host: self.host });
+        if let Err(error) = served {
+            log::warn!("Cannot serve clients beside a script: {error}");
+        }
+        self.net.is_stopping()
     }
 
     fn sleep(&mut self, microseconds: u64) {

@@ -147,8 +147,12 @@ fn serve(config: Config, config_file: Option<PathBuf>) -> anyhow::Result<()> {
     let (hash_seed, random_seed, run_id) = process::secrets()?;
     let title = title::Title::find(config_file.as_deref());
     title.set(&config);
-    let host =
-        links::Host { identity: process::identity(config_file.as_deref(), run_id), config_file, title };
+    let host = links::Host {
+        identity: process::identity(config_file.as_deref(), run_id),
+        config_file,
+        title,
+        shutdown,
+    };
     let has_unix = !config.text(Directive::named("unixsocket")).is_empty();
     let mut engine = Engine::new(Options { config, hash_seed, random_seed, now_us: net.now().wall_us });
     engine.rename_commands()?;
@@ -159,7 +163,7 @@ fn serve(config: Config, config_file: Option<PathBuf>) -> anyhow::Result<()> {
     if has_unix {
         log::info!("Ready to accept connections unix");
     }
-    net.run(&mut Adapter { engine, host, shutdown })?;
+    net.run(&mut Adapter { engine, host })?;
     log::warn!("Redis is now ready to exit, bye bye...");
     Ok(())
 }

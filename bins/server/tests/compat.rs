@@ -41,6 +41,7 @@ groups! {
     hyperloglogs
     lists
     pubsub
+    scripting
     server
     sets
     sort

@@ -87,6 +87,11 @@ impl Effects {
         self.group = Some(Group { start: self.bytes.len(), count: 0 });
     }
 
+    /// Whether a group has begun.
+    pub(crate) fn is_in_group(&self) -> bool {
+        self.group.is_some()
+    }
+
     pub(crate) fn end_group(&mut self) {
         const MULTI: &[u8] = b"*1\r\n$5\r\nMULTI\r\n";
         const EXEC: &[u8] = b"*1\r\n$4\r\nEXEC\r\n";

@@ -17,13 +17,17 @@ use crate::notifications;
 use crate::pause::Pauses;
 use crate::pubsub::{self, PubSub};
 use crate::row::{Flags, Row};
+use crate::scripting::Scripting;
 use crate::settings::Settings;
 use crate::stats::Stats;
 use crate::table::{CommandId, Found, Table};
 use crate::transaction;
 use crate::watches::Watches;
 
+pub(crate) mod scripts;
 pub(crate) mod waiting;
+
+pub use scripts::Beside;
 
 /// The version of Redis whose behaviour clients may assume.
 pub(crate) const REDIS_VERSION: &str = carnelian_config::COMPATIBLE_VERSION;
@@ -100,6 +104,7 @@ pub(crate) struct State {
     pub(crate) pauses: Pauses,
     pub(crate) blocking: Blocking,
     pub(crate) watches: Watches,
+    pub(crate) scripting: Scripting,
     pub(crate) effects: Effects,
     pub(crate) pubsub: PubSub,
     /// Clients that see every command.
@@ -191,7 +196,9 @@ fn call_handler<'a>(
         let text = error.reply();
         out.truncate(mark);
         out.error(&text);
-        state.stats.count_error(&text);
+        if !matches!(error, Error::Counted(_)) {
+            state.stats.count_error(&text);
+        }
     }
     if state.effects.is_on() {
         let changed = keyspace.stats().dirty != dirty;
@@ -239,6 +246,57 @@ impl State {
         self.stats.count_call(call.id, ran.nanos, ran.failed, self.settings.latency_tracking);
         self.log(links, call.slot, ran);
         self.redacted.clear();
+    }
+
+    fn connected(&mut self, id: ClientId, unix_socket: bool) {
+        let mut client = Client::new(id, self.turn.1 / 1000);
+        client.authenticated = !self.auth_required();
+        client.flags.set(ClientFlags::UNIX_SOCKET, unix_socket);
+        self.clients.insert(client);
+    }
+
+    fn disconnected(&mut self, id: ClientId) {
+        if let Some(client) = self.clients.remove(id) {
+            self.watches.forget(id.slot, &client.watched);
+            if let Some(subscriptions) = client.subscriptions {
+                self.pubsub.forget(id.slot, subscriptions);
+            }
+        }
+        self.monitors.retain(|other| *other != id);
+        self.pauses.forget(id);
+        self.blocking.leave(id);
+    }
+
+    fn limits(&self, id: ClientId) -> Limits {
+        let trusted = self.clients.get(id).is_some_and(|client| client.authenticated);
+        if trusted || !self.auth_required() {
+            let max_bulk = self.config.size(MAX_BULK);
+            Limits { max_bulk: usize::try_from(max_bulk).unwrap_or(usize::MAX), ..Limits::default() }
+        } else {
+            Limits::UNAUTHENTICATED
+        }
+    }
+
+    fn protocol_error(&mut self, id: ClientId, error: &ProtocolError) {
+        log::debug!("Protocol error from client id={}: {error}", id.serial);
+        self.stats.count_error(b"ERR");
+    }
+
+    /// Replies an error for a command that does not run.
+    #[cold]
+    fn refuse(&mut self, prepared: &Prepared<'_>, error: &Error, out: &mut ReplyBuf) -> Next {
+        let name = prepared.argv.arg(0);
+        if prepared.found == Found::Unknown && (args::is(name, "post") || args::is(name, "host:")) {
+            log::warn!(
+                "Possible SECURITY ATTACK detected. It looks like somebody is sending POST or Host: commands to this \
+                 server, likely to get a browser to run commands on it. Connection closed."
+            );
+            return Next::CloseNow;
+        }
+        let text = error.reply();
+        self.stats.count_error(&text);
+        out.error(&text);
+        Next::Continue
     }
 
     /// Whether clients have to authenticate.
@@ -409,6 +467,7 @@ impl Engine {
             stats: Stats::new(table.len()),
             table,
             settings,
+            scripting: Scripting::new(&options.config),
             config: options.config,
             pauses: Pauses::default(),
             blocking: Blocking::default(),
@@ -474,40 +533,22 @@ impl Engine {
 
     /// A client has connected.
     pub fn connected(&mut self, id: ClientId, unix_socket: bool) {
-        let mut client = Client::new(id, self.state.turn.1 / 1000);
-        client.authenticated = !self.state.auth_required();
-        client.flags.set(ClientFlags::UNIX_SOCKET, unix_socket);
-        self.state.clients.insert(client);
+        self.state.connected(id, unix_socket);
     }
 
     /// A client is gone.
     pub fn disconnected(&mut self, id: ClientId) {
-        if let Some(client) = self.state.clients.remove(id) {
-            self.state.watches.forget(id.slot, &client.watched);
-            if let Some(subscriptions) = client.subscriptions {
-                self.state.pubsub.forget(id.slot, subscriptions);
-            }
-        }
-        self.state.monitors.retain(|other| *other != id);
-        self.state.pauses.forget(id);
-        self.state.blocking.leave(id);
+        self.state.disconnected(id);
     }
 
     /// How much a client may send at once: less before it has authenticated.
     pub fn limits(&self, id: ClientId) -> Limits {
-        let trusted = self.state.clients.get(id).is_some_and(|client| client.authenticated);
-        if trusted || !self.state.auth_required() {
-            let max_bulk = self.state.config.size(MAX_BULK);
-            Limits { max_bulk: usize::try_from(max_bulk).unwrap_or(usize::MAX), ..Limits::default() }
-        } else {
-            Limits::UNAUTHENTICATED
-        }
+        self.state.limits(id)
     }
 
     /// A client has sent what is no command.
     pub fn protocol_error(&mut self, id: ClientId, error: &ProtocolError) {
-        log::debug!("Protocol error from client id={}: {error}", id.serial);
-        self.state.stats.count_error(b"ERR");
+        self.state.protocol_error(id, error);
     }
 
     /// Executes the commands of a batch in order, until the connection is to end or to pause. `buf` is the buffer that
@@ -630,7 +671,7 @@ impl Engine {
             Ok(id) => self.run(links, slot, id, prepared, out),
             Err(error) => {
                 let error = self.state.fail_transaction(slot, prepared.found, error);
-                self.refuse(prepared, &error, out)
+                self.state.refuse(prepared, &error, out)
             }
         };
         if next != Next::Wait && !self.state.clients.at(slot).ends_reply() {
@@ -643,23 +684,6 @@ impl Engine {
             self.state.pubsub.outbox.append_own(out);
         }
         next
-    }
-
-    /// Replies an error for a command that does not run.
-    #[cold]
-    fn refuse(&mut self, prepared: &Prepared<'_>, error: &Error, out: &mut ReplyBuf) -> Next {
-        let name = prepared.argv.arg(0);
-        if prepared.found == Found::Unknown && (args::is(name, "post") || args::is(name, "host:")) {
-            log::warn!(
-                "Possible SECURITY ATTACK detected. It looks like somebody is sending POST or Host: commands to this \
-                 server, likely to get a browser to run commands on it. Connection closed."
-            );
-            return Next::CloseNow;
-        }
-        let text = error.reply();
-        self.state.stats.count_error(&text);
-        out.error(&text);
-        Next::Continue
     }
 
     /// Runs a command that has passed all checks.

@@ -82,6 +82,11 @@ pub enum Error {
     NoAuth,
     #[error("WRONGPASS invalid username-password pair or user is disabled.")]
     WrongPass,
+    #[error("ERR This Redis command is not allowed from script")]
+    NotFromScripts,
+    /// An error that is in the statistics already.
+    #[error("{}", String::from_utf8_lossy(.0))]
+    Counted(Box<[u8]>),
     /// A text that is composed where it arises and occurs nowhere else.
     #[error("{0}")]
     Other(Box<str>),
@@ -156,7 +161,7 @@ impl Error {
     /// The reply's text, without the leading `-`.
     pub fn reply(&self) -> Cow<'_, [u8]> {
         match self {
-            Error::Bytes(bytes) => Cow::Borrowed(bytes),
+            Error::Bytes(bytes) | Error::Counted(bytes) => Cow::Borrowed(bytes),
             Error::Text(text) => Cow::Borrowed(text.as_bytes()),
             other => Cow::Owned(other.to_string().into_bytes()),
         }

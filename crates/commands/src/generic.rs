@@ -1,7 +1,7 @@
 //! Keys of any type: the rows of the group, and what its commands share. The commands look at what a key holds no
 //! further than its type and its deadline.
 
-mod dump;
+pub(crate) mod dump;
 mod expire;
 mod key;
 mod object;

@@ -36,6 +36,7 @@ mod notifications;
 mod pause;
 mod pubsub;
 mod row;
+mod scripting;
 mod server;
 mod set;
 mod settings;
@@ -51,7 +52,7 @@ mod transaction;
 mod watches;
 
 pub use docs::markdown;
-pub use engine::{BatchOutcome, Engine, Next, Options};
+pub use engine::{BatchOutcome, Beside, Engine, Next, Options};
 pub use error::Error;
 pub use links::{Address, ClientId, Close, Identity, LinkInfo, Links, NetTotals, ProcessStats};
 pub use row::{Acl, Begin, Find, Flags, Group, KeyFlags, KeySpec, Row};

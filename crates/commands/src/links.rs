@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use carnelian_config::{Change, Config, Directive};
 use carnelian_resp::ReplyBuf;
 
+use crate::engine::Beside;
+
 /// Identifies a client: a small index which is reused, and the number that CLIENT ID answers, which is not.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct ClientId {
@@ -188,6 +190,11 @@ pub trait Links {
     fn pause_upkeep(&mut self, _paused: bool) {}
     /// Stops the server when the loop's turn ends.
     fn stop(&mut self);
+    /// Serves other clients than the running one for a moment, without waiting, while the running command goes on.
+    /// Whether the server is to stop. There need not be any others.
+    fn serve_beside(&mut self, _beside: &mut Beside<'_>) -> bool {
+        false
+    }
     /// Blocks the whole server, for DEBUG SLEEP.
     fn sleep(&mut self, microseconds: u64);
 }

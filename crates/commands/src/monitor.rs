@@ -54,6 +54,16 @@ pub(crate) fn line(
         Address::Unix(path) => format!("unix:{}", path.display()),
         Address::Tcp(_) => info.peer.to_string(),
     });
+    compose(state, &source, db, now_us, argv)
+}
+
+/// The line that shows a command of a script.
+#[cold]
+pub(crate) fn script_line(state: &State, db: usize, now_us: u64, argv: Argv<'_>) -> String {
+    compose(state, "lua", db, now_us, argv)
+}
+
+fn compose(state: &State, source: &str, db: usize, now_us: u64, argv: Argv<'_>) -> String {
     let mut line = format!("{}.{:06} [{db} {source}]", now_us / 1_000_000, now_us % 1_000_000);
     for (i, arg) in argv.iter().enumerate() {
         line.push(' ');

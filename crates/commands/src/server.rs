@@ -148,6 +148,12 @@ fn shutdown(cx: &mut Ctx<'_>) -> Result<(), Error> {
     if given("ABORT") {
         return Err(Error::Text("ERR No shutdown in progress."));
     }
+    if let Some(running) = &mut cx.state.scripting.running {
+        if !given("NOSAVE") {
+            return Err(Error::other(crate::scripting::busy(running.kind).into_owned()));
+        }
+        running.stop = Some("Script ended because the server stops.");
+    }
     log::warn!("User requested shutdown...");
     cx.links.stop();
     cx.client().close = Some(Close::AfterReply);

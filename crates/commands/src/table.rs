@@ -14,6 +14,7 @@ static FAMILIES: &[&[Row]] = &[
     crate::hyperloglog::ROWS,
     crate::monitor::ROWS,
     crate::pubsub::ROWS,
+    crate::scripting::ROWS,
     crate::server::ROWS,
     crate::server::configuration::ROWS,
     crate::server::debug::ROWS,

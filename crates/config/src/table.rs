@@ -407,6 +407,7 @@ pub static ROWS: &[Row] = &[
     row("loglevel", "notice", one_of(&["debug", "verbose", "notice", "warning", "nothing"])).acts(),
     row("lua-enable-deprecated-api", "no", BOOL).immutable().hidden(),
     row("lua-enable-insecure-api", "no", BOOL).protected().hidden(),
+    row("lua-memory-limit", "1073741824", memory(0, I64_MAX)),
     row("masterauth", "", TEXT).aka(&["primaryauth"]).sensitive(),
     row("masteruser", "", TEXT).aka(&["primaryuser"]).sensitive(),
     row("max-new-connections-per-cycle", "10", unsigned(1, 1000)).acts(),

@@ -23,7 +23,9 @@ impl<S: Service> Handler for Driver<'_, S> {
     fn readable(&mut self, token: Token) {
         if token.0 >= LISTENER_TOKENS {
             self.accept(token);
-        } else if let Some(conn) = self.net.conns.at(token.0) {
+        } else if let Some(conn) = self.net.conns.at(token.0)
+            && self.net.held != Some(conn.id)
+        {
             let id = conn.id;
             self.read(id);
         }
@@ -57,9 +59,13 @@ impl<S: Service> Handler for Driver<'_, S> {
         let more = !self.net.resumed.is_empty();
         self.run_resumed();
         // Closing one connection may write to others, or close them.
-        while !self.net.pending.is_empty() || !self.net.closing.is_empty() {
+        loop {
             self.net.write_pending();
             self.close_all();
+            let held = self.net.held;
+            if self.net.pending.is_empty() && self.net.closing.iter().all(|id| Some(*id) == held) {
+                break;
+            }
         }
         if more || !self.net.resumed.is_empty() { Some(Deadline::IMMEDIATE) } else { deadline }
     }
@@ -70,9 +76,13 @@ impl<S: Service> Handler for Driver<'_, S> {
 }
 
 impl<S: Service> Driver<'_, S> {
-    /// Closes what is due: the only place where connections end.
+    /// Closes what is due: the only place where connections end. One whose commands are being executed is due later.
     fn close_all(&mut self) {
         for id in std::mem::take(&mut self.net.closing) {
+            if self.net.held == Some(id) {
+                self.net.closing.push(id);
+                continue;
+            }
             let Some(conn) = self.net.conns.get(id) else { continue };
             debug_assert_eq!(conn.closing, Closing::Now);
             self.log_reason(id, conn.reason);

@@ -44,6 +44,8 @@ pub struct Net {
     pub(crate) resumed: Vec<ConnId>,
     /// The connection whose commands are being executed, and how many bytes of input they are taken from.
     pub(crate) executing: Option<(ConnId, usize)>,
+    /// The connection whose commands are being executed while a turn runs within their execution.
+    pub(crate) held: Option<ConnId>,
     pub(crate) upkeep: Upkeep,
     pub(crate) accept_retry: Option<TimerId>,
     stopping: bool,
@@ -68,6 +70,7 @@ impl Net {
             closing: Vec::new(),
             resumed: Vec::new(),
             executing: None,
+            held: None,
             upkeep: Upkeep::default(),
             accept_retry: None,
             stopping: false,
@@ -104,6 +107,30 @@ impl Net {
     /// As [`Net::run`].
     pub fn turn(&mut self, service: &mut impl Service) -> io::Result<()> {
         Reactor::turn(&mut Driver { net: self, service })
+    }
+
+    /// Runs a turn of the loop in the middle of a call of the service, which takes long, for all connections but the one
+    /// that the call is about: nothing is read from that one, and it does not close. `service` answers for the others
+    /// meanwhile; it should want its next turn at once, or this sleeps.
+    ///
+    /// # Errors
+    /// As [`Net::run`].
+    pub fn turn_within(&mut self, service: &mut impl Service) -> io::Result<()> {
+        let executing = self.executing.take();
+        let outer = std::mem::replace(&mut self.held, executing.map(|(id, _)| id));
+        if self.shared_input.is_empty() {
+            // The commands that are being executed lie in the other one, which replaces this one again.
+            self.shared_input = vec![0; SHARED_INPUT];
+        }
+        let result = self.turn(service);
+        self.held = outer;
+        self.executing = executing;
+        result
+    }
+
+    /// Whether [`Net::stop`] has been called.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping
     }
 
     /// Makes [`Net::run`] return after this turn.

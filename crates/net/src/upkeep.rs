@@ -77,6 +77,9 @@ impl Net {
     }
 
     fn look_at(&mut self, id: ConnId, second: u64) {
+        if self.held == Some(id) {
+            return;
+        }
         let now_ns = self.now().mono_ns;
         let timeout = self.config.timeout;
         let Some(conn) = self.conns.get_mut(id).filter(|conn| conn.closing != Closing::Now) else { return };

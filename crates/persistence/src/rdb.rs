@@ -28,7 +28,7 @@ pub use encode::FieldDeadlines;
 pub use error::{Error, Fault};
 pub use format::{Format, Version};
 pub use loader::{LoadOptions, Loaded, Loader};
-pub use payload::{Payload, PayloadError, dump, has_field_deadlines};
+pub use payload::{Payload, PayloadError, dump, dump_functions, has_field_deadlines};
 pub use reader::{Event, KeyHead, Progress, Reader, Sink};
 pub use stream::{StreamPart, Totals};
 pub use value::Part;

@@ -212,6 +212,15 @@ impl OwnedArgv {
         self.data.extend_from_slice(arg);
     }
 
+    /// Removes all arguments and keeps the storage, unless that is large.
+    pub fn clear(&mut self) {
+        const KEEP: usize = 64 * 1024;
+        self.data.clear();
+        self.data.shrink_to(KEEP);
+        self.spans.clear();
+        self.spans.shrink_to(KEEP / size_of::<Span>());
+    }
+
     /// Number of arguments.
     pub fn len(&self) -> usize {
         self.spans.len()

@@ -140,7 +140,7 @@ impl ReplyBuf {
     }
 
     /// `+` and any bytes. Line ends become blanks.
-    pub(crate) fn status(&mut self, text: &[u8]) {
+    pub fn status(&mut self, text: &[u8]) {
         put_line(&mut self.bytes, b'+', text);
     }
 
@@ -227,7 +227,12 @@ impl ReplyBuf {
 
     /// A number of any size, as decimal digits with an optional sign. RESP2: a bulk string.
     pub fn big_number(&mut self, digits: &str) {
-        self.textual(b'(', digits.as_bytes());
+        self.big_number_bytes(digits.as_bytes());
+    }
+
+    /// The same with the digits as bytes, which are not checked.
+    pub fn big_number_bytes(&mut self, digits: &[u8]) {
+        self.textual(b'(', digits);
     }
 
     /// Text in a format named by three characters, such as `txt`. RESP2: a bulk string.
@@ -240,7 +245,8 @@ impl ReplyBuf {
         self.verbatim_bytes(format, text);
     }
 
-    pub(crate) fn verbatim_bytes(&mut self, format: &[u8; 3], text: &[u8]) {
+    /// The same with the format as bytes.
+    pub fn verbatim_bytes(&mut self, format: &[u8; 3], text: &[u8]) {
         match self.protocol {
             Protocol::Resp2 => self.bulk(text),
             Protocol::Resp3 => {
@@ -341,6 +347,11 @@ impl ReplyBuf {
         let mut all = Vec::with_capacity(self.len());
         self.chunks().for_each(|chunk| all.extend_from_slice(chunk));
         all
+    }
+
+    /// All output, if it is in one piece already and nothing of it is written.
+    pub fn as_slice(&self) -> Option<&[u8]> {
+        (self.written == 0 && self.large.is_empty()).then_some(&self.bytes)
     }
 
     /// Gives up written bytes once they are at least half of the vector, so that each is moved at most once.

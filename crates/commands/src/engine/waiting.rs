@@ -105,7 +105,7 @@ impl Engine {
         let prepared = self.state.prepare(&self.keyspace, argv.as_argv());
         let next = match self.state.admit(slot, &prepared) {
             Ok(command) => self.run(links, slot, command, &prepared, &mut reply),
-            Err(error) => self.refuse(&prepared, &error, &mut reply),
+            Err(error) => self.state.refuse(&prepared, &error, &mut reply),
         };
         if next != Next::Wait {
             self.state.blocking.end_retry();

@@ -10,8 +10,8 @@ use crate::context::Ctx;
 use crate::error::Error;
 use crate::row::{Acl, Flags, KeyFlags, KeySpec, Row};
 
-const FORMAT: Directive = Directive::named("rdb-format");
-const COMPRESSION: Directive = Directive::named("rdbcompression");
+pub(crate) const FORMAT: Directive = Directive::named("rdb-format");
+pub(crate) const COMPRESSION: Directive = Directive::named("rdbcompression");
 
 pub(super) const DUMP: Row = Row {
     name: "dump",

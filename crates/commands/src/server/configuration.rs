@@ -134,6 +134,7 @@ fn set(cx: &mut Ctx<'_>) -> Result<(), Error> {
         return Err(refusal(SetError::apply(directive, reason)));
     }
     cx.state.settings.reload(&cx.state.config, cx.keyspace);
+    cx.state.scripting.reload(&cx.state.config);
     cx.out.ok();
     Ok(())
 }

@@ -211,18 +211,17 @@ fn memory(cx: &mut Ctx<'_>, to: &mut Lines) {
     to.put("allocator_resident", resident);
     to.put("allocator_muzzy", 0);
     to.bytes("total_system_memory", system);
-    to.zeros(&["used_memory_lua", "used_memory_vm_eval"]);
-    to.put("used_memory_lua_human", "0B");
-    to.zeros(&[
-        "used_memory_scripts_eval",
-        "number_of_cached_scripts",
-        "number_of_functions",
-        "number_of_libraries",
-    ]);
-    to.put("used_memory_vm_functions", 0);
-    to.bytes("used_memory_vm_total", 0);
-    to.put("used_memory_functions", 0);
-    to.bytes("used_memory_scripts", 0);
+    let scripts = cx.state.scripting.figures();
+    to.bytes("used_memory_lua", scripts.vm_eval);
+    to.put("used_memory_vm_eval", scripts.vm_eval);
+    to.put("used_memory_scripts_eval", scripts.scripts);
+    to.put("number_of_cached_scripts", scripts.cached);
+    to.put("number_of_functions", scripts.function_count);
+    to.put("number_of_libraries", scripts.library_count);
+    to.put("used_memory_vm_functions", scripts.vm_functions);
+    to.bytes("used_memory_vm_total", scripts.vm_eval + scripts.vm_functions);
+    to.put("used_memory_functions", scripts.functions);
+    to.bytes("used_memory_scripts", scripts.scripts + scripts.functions);
     to.bytes("maxmemory", cx.state.config.size(MAXMEMORY));
     to.put("maxmemory_policy", cx.state.config.word(MAXMEMORY_POLICY));
     let ratio = |a: u64, b: u64| if b == 0 { 0.0 } else { a as f64 / b as f64 };
@@ -295,7 +294,8 @@ fn stats(cx: &mut Ctx<'_>, to: &mut Lines) {
     to.put("expiry_lag_p50_ms", keyspace.lag.quantile(0.5));
     to.put("expiry_lag_p99_ms", keyspace.lag.quantile(0.99));
     to.put("expiry_lag_max_ms", keyspace.lag.max());
-    to.zeros(&["evicted_keys", "evicted_clients", "evicted_scripts"]);
+    to.zeros(&["evicted_keys", "evicted_clients"]);
+    to.put("evicted_scripts", cx.state.scripting.figures().evicted);
     to.zeros(&["total_eviction_exceeded_time", "current_eviction_exceeded_time"]);
     to.put("keyspace_hits", keyspace.hits);
     to.put("keyspace_misses", keyspace.misses);

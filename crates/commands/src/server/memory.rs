@@ -209,6 +209,7 @@ fn stats(cx: &mut Ctx<'_>) -> Result<(), Error> {
     let memory = Breakdown::of(cx);
     let later = cx.out.map_later();
     let mut fields = 0;
+    let scripts = cx.state.scripting.figures();
     let numbers = [
         ("peak.allocated", memory.peak),
         ("total.allocated", memory.used),
@@ -219,9 +220,9 @@ fn stats(cx: &mut Ctx<'_>) -> Result<(), Error> {
         ("clients.normal", memory.clients),
         ("cluster.links", 0),
         ("aof.buffer", 0),
-        ("lua.caches", 0),
-        ("functions.caches", 0),
-        ("script.VMs", 0),
+        ("lua.caches", scripts.scripts),
+        ("functions.caches", scripts.functions),
+        ("script.VMs", scripts.vm_eval + scripts.vm_functions),
     ];
     fields += numbers.len();
     numbers.iter().for_each(|(name, value)| number(cx, name, *value));

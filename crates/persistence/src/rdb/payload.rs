@@ -8,7 +8,7 @@ use super::crc64::crc64;
 use super::cursor::{Cursor, Stop};
 use super::encode::{Encoder, FieldDeadlines};
 use super::error::Fault;
-use super::format::{Form, Format, Version};
+use super::format::{Form, Format, Version, op};
 use super::value::{Part, PartSink, ValueReader};
 
 /// Bytes after the value.
@@ -41,6 +41,21 @@ pub fn dump(value: &Value<'_>, format: Format, compress: bool) -> Vec<u8> {
     };
     let mut encoder = Encoder::new(compress);
     encode(&mut encoder, value, format).expect("the format was chosen for the value");
+    finish(encoder, format)
+}
+
+/// The payload of libraries of functions, which FUNCTION RESTORE takes: each as in a file.
+pub fn dump_functions<'a>(codes: impl Iterator<Item = &'a [u8]>, format: Format, compress: bool) -> Vec<u8> {
+    let mut encoder = Encoder::new(compress);
+    for code in codes {
+        encoder.byte(op::FUNCTION);
+        encoder.string(code);
+    }
+    finish(encoder, format)
+}
+
+/// Appends version and checksum.
+fn finish(encoder: Encoder, format: Format) -> Vec<u8> {
     let mut payload = encoder.out;
     payload.extend_from_slice(&format.version().number().to_le_bytes());
     payload.extend_from_slice(&crc64(&payload).to_le_bytes());
@@ -103,6 +118,27 @@ impl<'a> Payload<'a> {
                 Err(PayloadError::Value(at, result.err().unwrap_or(Fault::Truncated)))
             }
         }
+    }
+
+    /// The texts of the libraries of functions that it consists of.
+    ///
+    /// # Errors
+    /// [`PayloadError::Value`], also if there is anything else.
+    pub fn functions(&self) -> Result<Vec<Vec<u8>>, PayloadError> {
+        let mut cursor = Cursor::new(self.value);
+        let mut codes = Vec::new();
+        while !cursor.is_at_end() {
+            let at = cursor.at();
+            let damaged = |stop| match stop {
+                Stop::Bad(fault) => PayloadError::Value(at, fault),
+                Stop::Need(_) => PayloadError::Value(at, Fault::Truncated),
+            };
+            match cursor.u8().map_err(damaged)? {
+                op::FUNCTION => codes.push(cursor.string().map_err(damaged)?.into_owned()),
+                other => return Err(PayloadError::Value(at, Fault::Type(other))),
+            }
+        }
+        Ok(codes)
     }
 
     /// The type of the value; `None`: not known before it is read.

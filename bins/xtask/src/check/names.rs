@@ -11,7 +11,7 @@ const SHORTEST: usize = 6;
 /// Longer names that are also words of options (GETEX PERSIST, HELLO SETNAME, FUNCTION RESTORE APPEND), of events or of other things.
 const WORDS: [&str; 14] = [
     "append", "client", "command", "config", "encoding", "expire", "idletime", "incrby", "memory", "object",
-    "persist", "select", "setname", "stream",
+    "persist", "pubsub", "select", "setname", "stream",
 ];
 
 pub(crate) fn repeated(repository: &Repository) -> anyhow::Result<Vec<String>> {

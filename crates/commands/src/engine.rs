@@ -259,7 +259,7 @@ impl State {
         if let Some(client) = self.clients.remove(id) {
             self.watches.forget(id.slot, &client.watched);
             if let Some(subscriptions) = client.subscriptions {
-                self.pubsub.forget(id.slot, subscriptions);
+                self.pubsub.forget(id.slot, *subscriptions);
             }
         }
         self.monitors.retain(|other| *other != id);

@@ -264,7 +264,7 @@ impl PubSub {
     }
 
     /// A client with these subscriptions is gone, or wants none any more.
-    pub(crate) fn forget(&mut self, slot: u32, mut subscriptions: Box<Subscriptions>) {
+    pub(crate) fn forget(&mut self, slot: u32, mut subscriptions: Subscriptions) {
         self.clients -= 1;
         for kind in Kind::ALL {
             for name in std::mem::take(subscriptions.names(kind as usize)) {
@@ -359,7 +359,7 @@ pub(crate) fn leave_all(cx: &mut Ctx<'_>) {
     let client = cx.state.clients.at(cx.client);
     if let Some(subscriptions) = client.subscriptions.take() {
         cx.links.set_subscriber(client.id, false);
-        cx.state.pubsub.forget(client.id.slot, subscriptions);
+        cx.state.pubsub.forget(client.id.slot, *subscriptions);
     }
 }
 

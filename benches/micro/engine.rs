@@ -29,6 +29,8 @@ impl Links for Nowhere {
 
     fn send(&mut self, _: ClientId, _: &mut dyn FnMut(&mut ReplyBuf)) {}
 
+    fn set_subscriber(&mut self, _: ClientId, _: bool) {}
+
     fn resume(&mut self, _: ClientId) {}
 
     fn is_open(&mut self, _: ClientId) -> bool {

@@ -9,7 +9,7 @@ const COMMANDS: &str = "crates/commands/src/";
 /// Shorter names are also words of options, of events or of subcommands.
 const SHORTEST: usize = 6;
 /// Longer names that are also words of options (GETEX PERSIST, HELLO SETNAME, FUNCTION RESTORE APPEND), of events or of other things.
-const WORDS: [&str; 14] = [
+const WORDS: [&str; 15] = [
     "append", "client", "command", "config", "encoding", "expire", "idletime", "incrby", "memory", "object",
     "persist", "pubsub", "select", "setname", "stream",
 ];

@@ -4,7 +4,9 @@
 #![no_main]
 
 use carnelian_keyspace::{Keyspace, Options};
-use carnelian_persistence::rdb::{Entry, Error, Format, LoadOptions, Loaded, Loader, Progress, WriteOptions, Writer};
+use carnelian_persistence::rdb::{
+    Entry, Error, Format, LoadOptions, Loaded, Loader, Progress, WriteOptions, Writer,
+};
 use libfuzzer_sys::fuzz_target;
 
 fn load(file: &[u8], piece: usize) -> (Result<Loaded, Error>, Keyspace) {

@@ -3,7 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use carnelian_keyspace::stream::{Deletion, Entry, Groups, Log, LogFacts, References, StreamId, Trim, TrimTo};
+use carnelian_keyspace::stream::{
+    Deletion, Entry, Groups, Log, LogFacts, References, StreamId, Trim, TrimTo,
+};
 use carnelian_keyspace::{Limits, Stream};
 use libfuzzer_sys::fuzz_target;
 
@@ -73,8 +75,7 @@ fn run(sizes: u8, ops: &[u8]) {
             }
             _ => {
                 let to = if with & 1 == 0 { TrimTo::Id(id) } else { TrimTo::Len(u64::from(at) / 4) };
-                let trim =
-                    Trim { to, approximate: with & 2 != 0, limit: 0, references: References::Keep };
+                let trim = Trim { to, approximate: with & 2 != 0, limit: 0, references: References::Keep };
                 for _ in 0..stream.trim(&trim) {
                     model.pop_first().expect("only entries that are there are trimmed");
                 }

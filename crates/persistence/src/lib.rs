@@ -3,3 +3,4 @@
 //! Everything here takes bytes and returns bytes or events. It opens no files, knows no clock and no commands.
 
 pub mod rdb;
+pub mod snapshot;

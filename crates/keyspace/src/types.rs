@@ -15,6 +15,8 @@ pub(crate) mod zset;
 use crate::hash::Hasher;
 use crate::random::Random;
 use crate::slab::{Bin, Slab};
+use crate::snapshot::SnapshotPart;
+use crate::snapshot::open::Openable;
 use crate::value::{Encoding, Kind, Value};
 use hash::Hash;
 use list::List;
@@ -231,12 +233,35 @@ impl Object {
         any!(self, c => c.next_deadline())
     }
 
+    /// Whether it has more pieces than so many, and is not packed.
+    pub(crate) fn is_larger_than(&self, pieces: usize) -> bool {
+        self.packed().is_none() && self.pieces() > pieces
+    }
+
     pub(crate) fn free(self, bin: &mut Bin<'_>) {
         any!(self, c => c.free(bin));
     }
 
     pub(crate) fn duplicate(&self, space: &mut Space<'_>) -> Object {
         any!(self, c => Object::from(c.duplicate(space)))
+    }
+}
+
+impl Openable for Object {
+    fn open(&mut self, large: usize) {
+        any!(self, c => c.open(large));
+    }
+
+    fn close(&mut self) {
+        any!(self, c => c.close());
+    }
+
+    fn walk(&mut self, part: &mut dyn FnMut(SnapshotPart<'_>)) -> bool {
+        any!(self, c => c.walk(part))
+    }
+
+    fn drain(&mut self, part: &mut dyn FnMut(SnapshotPart<'_>)) {
+        any!(self, c => c.drain(part));
     }
 }
 

@@ -18,6 +18,7 @@ pub(crate) fn keyspace(seed: u64) -> Keyspace {
     let mut keyspace =
         Keyspace::new(Options { databases: DATABASES, hash_seed: (seed, !seed), random_seed: seed });
     keyspace.set_now(NOW);
+    keyspace.set_snapshot_large(3);
     keyspace.set_limits(Limits {
         list_max_listpack_size: 4,
         list_plain_threshold: 60,

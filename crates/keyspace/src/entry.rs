@@ -227,6 +227,9 @@ pub(crate) struct Entry(NonNull<u8>);
 pub(crate) struct Entries;
 
 impl Layout for Entries {
+    /// Key and value stand in the entry.
+    const FETCHED: usize = 4;
+
     #[inline(always)]
     unsafe fn key<'a>(block: BlockPtr) -> &'a [u8] {
         // SAFETY: a table of entries holds live entries only.

@@ -149,7 +149,7 @@ pub struct Keyspace {
     dbs: Vec<Db>,
     /// Goes before the members, of which it may hold some.
     snapshot: Option<Snapshot>,
-    /// From how many pieces on collections are handed out in parts.
+    /// Beyond how many members collections are handed out in parts.
     snapshot_large: usize,
     /// Blocks of the members of all large collections, so that a collection can move between databases.
     members: Slab,
@@ -177,7 +177,7 @@ pub struct Keyspace {
     compact_next: usize,
 }
 
-/// Pieces of a collection that is handed out whole at most: copying them takes some 10 us.
+/// Members of a collection that is handed out whole at most: copying them takes some 10 us.
 const SNAPSHOT_LARGE: usize = 256;
 const HEXPIRED: Event = Event::hash("hexpired");
 const EXPIRED: Event = Event { class: EventClass::Expired, name: "expired" };
@@ -917,10 +917,10 @@ impl Keyspace {
         true
     }
 
-    /// From how many pieces on, which are members, or nodes of lists and streams, collections are handed out to
-    /// snapshots in parts. For tests.
-    pub fn set_snapshot_large(&mut self, pieces: usize) {
-        self.snapshot_large = pieces;
+    /// Beyond how many members, or 16ths of nodes of lists and streams, collections are handed out to snapshots in
+    /// parts. For tests.
+    pub fn set_snapshot_large(&mut self, members: usize) {
+        self.snapshot_large = members;
     }
 
     /// Walks up to `buckets` buckets (about 7 keys each), or of large collections buckets of members and nodes, for the

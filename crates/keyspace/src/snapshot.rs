@@ -72,7 +72,7 @@ pub(crate) struct Snapshot {
     /// `None` after an abort: the walk goes on only to mark the entries.
     sink: Option<Box<dyn SnapshotSink>>,
     open: OpenObjects,
-    /// From how many pieces on a collection is handed out in parts.
+    /// Beyond how many members a collection is handed out in parts.
     large: usize,
     /// Flushed databases that the walk has not passed, or that may hold open collections.
     pub(crate) detached: Vec<Db>,

@@ -34,6 +34,8 @@ use std::ptr::{self, NonNull};
 
 /// What a table must know of the blocks it points to.
 pub(crate) trait Layout {
+    /// Cache lines that are fetched of blocks that a walk is about to visit.
+    const FETCHED: usize = 1;
     /// # Safety
     /// `block` is a live block of the table's kind; the slice is not used longer than it lives.
     unsafe fn key<'a>(block: BlockPtr) -> &'a [u8];
@@ -789,7 +791,9 @@ impl<L: Layout> Table<L> {
         // SAFETY: below `buckets`.
         let bucket = |distance| unsafe { &*Self::bucket(segment, (home + distance) % buckets as usize) };
         for bucket in (0..=reach + 1).map(bucket) {
-            (0..SLOTS).filter(|i| bucket.tags[*i] != 0).for_each(|i| prefetch(bucket.address(i)));
+            for i in (0..SLOTS).filter(|i| bucket.tags[*i] != 0) {
+                (0..L::FETCHED).for_each(|line| prefetch(bucket.address(i).wrapping_add(64 * line)));
+            }
         }
         for bucket in (0..=reach).map(bucket) {
             for i in (0..SLOTS).filter(|i| bucket.tags[*i] != 0) {

@@ -233,9 +233,15 @@ impl Object {
         any!(self, c => c.next_deadline())
     }
 
-    /// Whether it has more pieces than so many, and is not packed.
-    pub(crate) fn is_larger_than(&self, pieces: usize) -> bool {
-        self.packed().is_none() && self.pieces() > pieces
+    /// Whether copying it takes longer than copying so many members.
+    pub(crate) fn is_larger_than(&self, members: usize) -> bool {
+        /// What a node counts for.
+        const NODE: usize = 16;
+        match self {
+            _ if self.packed().is_some() => false,
+            Object::List(_) | Object::Stream(_) => self.pieces() * NODE > members,
+            _ => self.pieces() > members,
+        }
     }
 
     pub(crate) fn free(self, bin: &mut Bin<'_>) {

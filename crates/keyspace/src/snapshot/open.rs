@@ -13,7 +13,7 @@ use std::ptr;
 /// What a collection does for a snapshot. Between `open` and `close` its changes keep what they overwrite until
 /// `drain`.
 pub(crate) trait Openable {
-    /// From here on changes keep what they overwrite. `large` is the number of pieces above which a collection is
+    /// From here on changes keep what they overwrite. `large` is the number of members beyond which a collection is
     /// opened rather than handed out whole.
     fn open(&mut self, large: usize);
     /// Forgets what was kept.

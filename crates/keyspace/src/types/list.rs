@@ -14,7 +14,7 @@ use crate::encoding::listpack::{Element, ListpackRef};
 use crate::slab::Bin;
 use crate::snapshot::SnapshotPart;
 use crate::snapshot::open::Openable;
-use crate::value::{Encoding, Kind};
+use crate::value::{Blob, Encoding, Kind};
 use node::{End, Node, Pack};
 use quicklist::{NodeLimit, Quicklist};
 
@@ -44,7 +44,7 @@ pub enum ListPart<'a> {
     /// The bytes of a listpack with one element at least.
     Pack(&'a [u8]),
     /// A single large element.
-    Plain(&'a [u8]),
+    Plain(&'a Blob),
 }
 
 impl List {

@@ -1,6 +1,7 @@
 //! Snapshots: what is captured and assembled while the keyspace changes is what the keyspace held at the beginning.
 
 mod changing;
+mod cost;
 mod render;
 mod whole;
 mod workload;

@@ -76,8 +76,8 @@ impl Workload {
     }
 
     fn text(&mut self) -> Vec<u8> {
-        let len = [0, 3, 20, 80, 300][self.random.below(5) as usize];
-        let n = self.random.below(1000);
+        let len = [0, 3, 20, 80, 300, 5000][(self.random.below(26) as usize).div_ceil(5)];
+        let n = self.random.below(25);
         if len == 3 { n.to_string().into_bytes() } else { format!("{n:#<len$}").into_bytes() }
     }
 
@@ -321,7 +321,10 @@ fn group_change(stream: &mut Stream, group: &[u8], consumer: &[u8], (any, now): 
     match what {
         23..=33 => {
             group.advance(log, any);
-            group.assign(any, Pending { consumer: id, delivered_at: now, deliveries: what });
+            for ms in any.ms..any.ms + what {
+                let pending = Pending { consumer: id, delivered_at: now, deliveries: what };
+                group.assign(StreamId { ms, seq: 0 }, pending);
+            }
             group.consumer_mut(id).active_at = Some(now);
         }
         34..=36 => _ = group.acknowledge(any),

@@ -10,7 +10,9 @@
 //! header move, the entries do not. What lies between is an exact listpack at any time.
 
 use crate::encoding::listpack::{END, Element, HEADER, Listpack, ListpackRef, Pos};
+use crate::value::Blob;
 use std::ops::Deref;
+use std::sync::Arc;
 
 /// Which end of a list.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -32,14 +34,20 @@ pub(super) enum Node {
 /// A large element.
 #[derive(Clone, Debug)]
 pub(super) struct Plain {
-    bytes: Box<[u8]>,
+    bytes: Blob,
     /// As in [`Pack`].
     place: u32,
 }
 
 impl From<&[u8]> for Plain {
     fn from(bytes: &[u8]) -> Self {
-        Plain { bytes: bytes.into(), place: 0 }
+        Plain { bytes: Arc::new(bytes.to_vec()), place: 0 }
+    }
+}
+
+impl Plain {
+    pub(super) fn shared(&self) -> &Blob {
+        &self.bytes
     }
 }
 

@@ -45,7 +45,7 @@ impl ListWatch {
 pub(super) fn run(node: &Node) -> ListPart<'_> {
     match node {
         Node::Pack(pack) => ListPart::Pack(pack.bytes()),
-        Node::Plain(bytes) => ListPart::Plain(bytes),
+        Node::Plain(plain) => ListPart::Plain(plain.shared()),
     }
 }
 

@@ -13,7 +13,7 @@ use crate::snapshot::watch::Watched;
 use std::collections::BTreeSet;
 
 /// When a stream is opened, its smaller groups are handed out whole: up to this many times as many pending entries as
-/// collections that are not opened have pieces.
+/// collections that are not opened have members.
 const AT_ONCE: usize = 8;
 /// Pending entries that are handed out in one step.
 const STEP: usize = 16;

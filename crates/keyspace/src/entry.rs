@@ -227,8 +227,12 @@ pub(crate) struct Entry(NonNull<u8>);
 pub(crate) struct Entries;
 
 impl Layout for Entries {
-    /// Key and value stand in the entry.
-    const FETCHED: usize = 4;
+    const IS_LONG: bool = true;
+
+    #[inline(always)]
+    unsafe fn size(block: BlockPtr) -> usize {
+        Entry(block.get()).size()
+    }
 
     #[inline(always)]
     unsafe fn key<'a>(block: BlockPtr) -> &'a [u8] {

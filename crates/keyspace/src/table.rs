@@ -34,8 +34,15 @@ use std::ptr::{self, NonNull};
 
 /// What a table must know of the blocks it points to.
 pub(crate) trait Layout {
-    /// Cache lines that are fetched of blocks that a walk is about to visit.
-    const FETCHED: usize = 1;
+    /// Whether blocks are longer than a cache line often enough to look at [`Layout::size`].
+    const IS_LONG: bool = false;
+    /// Bytes of the block.
+    ///
+    /// # Safety
+    /// `block` is a live block of the table's kind.
+    unsafe fn size(_block: BlockPtr) -> usize {
+        LINE
+    }
     /// # Safety
     /// `block` is a live block of the table's kind; the slice is not used longer than it lives.
     unsafe fn key<'a>(block: BlockPtr) -> &'a [u8];
@@ -63,6 +70,8 @@ impl BlockPtr {
 }
 
 const SLOTS: usize = 9;
+/// Bytes of a cache line.
+const LINE: usize = 64;
 /// How many buckets past its own a block may be kept.
 const MAX_REACH: usize = 7;
 const ADDRESS: u64 = (1 << 48) - 1;
@@ -780,8 +789,8 @@ impl<L: Layout> Table<L> {
         self.step_hashed(position, &mut |_, block| visit(block))
     }
 
-    /// As [`Table::step`], with the hashes. The blocks of the next bucket are fetched meanwhile, so that a walk finds
-    /// them near.
+    /// As [`Table::step`], with the hashes. The blocks of the next buckets are fetched meanwhile, so that a walk
+    /// finds them near.
     pub(crate) fn step_hashed(&self, position: u64, visit: &mut dyn FnMut(u64, BlockPtr)) -> Option<u64> {
         let slot = self.slot(position)?;
         let (segment, buckets, depth) = (slot.segment(), slot.buckets(), slot.depth());
@@ -790,10 +799,11 @@ impl<L: Layout> Table<L> {
         let (prefix, reach) = unsafe { ((*segment).prefix, (*Self::bucket(segment, home)).reach as usize) };
         // SAFETY: below `buckets`.
         let bucket = |distance| unsafe { &*Self::bucket(segment, (home + distance) % buckets as usize) };
-        for bucket in (0..=reach + 1).map(bucket) {
-            for i in (0..SLOTS).filter(|i| bucket.tags[*i] != 0) {
-                (0..L::FETCHED).for_each(|line| prefetch(bucket.address(i).wrapping_add(64 * line)));
-            }
+        for bucket in (0..=reach + 2).map(bucket) {
+            (0..SLOTS).filter(|i| bucket.tags[*i] != 0).for_each(|i| prefetch(bucket.address(i)));
+        }
+        if L::IS_LONG {
+            Self::fetch_rest(bucket(reach + 1));
         }
         for bucket in (0..=reach).map(bucket) {
             for i in (0..SLOTS).filter(|i| bucket.tags[*i] != 0) {
@@ -809,6 +819,15 @@ impl<L: Layout> Table<L> {
             return Some(prefix | place_of(home + 1, buckets) << (48 - depth));
         }
         if depth == 0 { None } else { prefix.checked_add(1 << (64 - depth)) }
+    }
+
+    /// Has the processor fetch what the blocks of a bucket have beyond their first lines, which are near.
+    fn fetch_rest(bucket: &Bucket) {
+        for i in (0..SLOTS).filter(|i| bucket.tags[*i] != 0) {
+            // SAFETY: the table holds live blocks.
+            let size = unsafe { L::size(bucket.block(i)) };
+            (LINE..size).step_by(LINE).for_each(|at| prefetch(bucket.address(i).wrapping_add(at)));
+        }
     }
 
     /// The first hash of the bucket that a hash belongs to.

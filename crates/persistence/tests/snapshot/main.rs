@@ -2,6 +2,7 @@
 
 mod changing;
 mod cost;
+mod real;
 mod render;
 mod whole;
 mod workload;

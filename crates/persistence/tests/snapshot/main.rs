@@ -1,5 +1,7 @@
 //! Snapshots: what is captured and assembled while the keyspace changes is what the keyspace held at the beginning.
 
+#![expect(clippy::disallowed_methods, reason = "real servers read and write files")]
+
 mod changing;
 mod cost;
 mod real;

@@ -97,6 +97,13 @@ static TOOLS: &[Tool] = &[
         run: set_active_expire,
     },
     Tool {
+        name: "SET-DISABLE-DENY-SCRIPTS",
+        words: (1, 1),
+        syntax: "<0|1>",
+        summary: "Lets scripts execute commands that are not for them, or not.",
+        run: set_disable_deny_scripts,
+    },
+    Tool {
         name: "SET-SKIP-CHECKSUM-VALIDATION",
         words: (1, 1),
         syntax: "<0|1>",
@@ -183,6 +190,12 @@ fn quicklist_packed_threshold(cx: &mut Ctx<'_>) -> Result<(), Error> {
 
 fn set_active_expire(cx: &mut Ctx<'_>) -> Result<(), Error> {
     cx.keyspace.set_active_expire(is_on(cx.arg(2)));
+    cx.out.ok();
+    Ok(())
+}
+
+fn set_disable_deny_scripts(cx: &mut Ctx<'_>) -> Result<(), Error> {
+    cx.state.scripts_unbound = is_on(cx.arg(2));
     cx.out.ok();
     Ok(())
 }

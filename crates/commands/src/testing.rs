@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 
 use carnelian_config::{Change, Config, Directive};
-use carnelian_resp::{Batch, Decoder, Limits, Protocol, ReplyBuf, RequestParser};
+use carnelian_resp::{Batch, Decoder, Limits, Protocol, ReplyBuf, RequestParser, Value};
 
 use crate::engine::{BatchOutcome, Engine, Next, Options};
 use crate::links::{Address, ClientId, Close, Identity, LinkInfo, Links, NetTotals, ProcessStats};
@@ -118,6 +118,12 @@ impl Session {
 
     /// Requests of one client as it sends them: what became of the batch, and all replies.
     pub(crate) fn requests_of(&mut self, client: usize, input: &[u8]) -> (BatchOutcome, Vec<String>) {
+        let (outcome, replies) = self.values_of(client, input);
+        (outcome, replies.iter().map(ToString::to_string).collect())
+    }
+
+    /// The same, with the replies as values.
+    pub(crate) fn values_of(&mut self, client: usize, input: &[u8]) -> (BatchOutcome, Vec<Value>) {
         let mut batch = Batch::new();
         RequestParser::new()
             .parse(input, usize::MAX, &Limits::default(), &mut batch)
@@ -129,7 +135,7 @@ impl Session {
         out.clear();
         let mut replies = Vec::new();
         while let Some(reply) = decoder.decode().expect("replies are valid") {
-            replies.push(reply.to_string());
+            replies.push(reply);
         }
         assert!(!decoder.is_partial(), "{}: an incomplete reply", input.escape_ascii());
         (outcome, replies)

@@ -300,7 +300,9 @@ impl Model {
                 Err(error) => error,
             },
             "LRANGE" => match self.list(db, key) {
-                Ok(list) => Reply::Array(list.into_iter().flatten().map(|text| Reply::Text(text.clone())).collect()),
+                Ok(list) => {
+                    Reply::Array(list.into_iter().flatten().map(|text| Reply::Text(text.clone())).collect())
+                }
                 Err(error) => error,
             },
             "LMOVE" => self.transfer(db, &words[1..5]).unwrap_or(Reply::Nothing),

@@ -96,6 +96,7 @@ fn get(cx: &mut Ctx<'_>) -> Result<(), Error> {
 
 fn resetstat(cx: &mut Ctx<'_>) -> Result<(), Error> {
     cx.state.stats.reset();
+    cx.state.scripting.reset_stats();
     cx.keyspace.reset_stats();
     cx.links.reset_totals();
     cx.out.ok();

@@ -240,6 +240,15 @@ fn populate(cx: &mut Ctx<'_>) -> Result<(), Error> {
 }
 
 fn object(cx: &mut Ctx<'_>) -> Result<(), Error> {
+    // What is due but still there is shown too.
+    let held = cx.keyspace.holds_deadlines();
+    cx.keyspace.hold_deadlines(true);
+    let result = describe_object(cx);
+    cx.keyspace.hold_deadlines(held);
+    result
+}
+
+fn describe_object(cx: &mut Ctx<'_>) -> Result<(), Error> {
     let now = cx.now_ms();
     let item = cx.keyspace.peek(cx.db, cx.key(2)).ok_or(Error::NoSuchKey)?;
     let length = match item.value() {

@@ -545,10 +545,11 @@ impl Tail {
         let cut = matches!(fault.defect, Defect::Truncated | Defect::OpenTransaction);
         let is_ours = verdict.checkpoints > 0 || closed.is_some();
         let is_inner = durable > begin;
+        let is_sum = matches!(fault.defect, Defect::Sum { .. });
         let Verdict { sound, segment, .. } = verdict;
         if is_inner || verdict.checkpoints > 0 && sound - segment > PAGE && !cut {
             verdict.sound = segment;
-        } else if let Some(durable) = closed {
+        } else if let Some(durable) = closed.or(is_sum.then_some(0)) {
             // What was on disk before is what it was; the rest may be different from what was written.
             verdict.sound = sound.min(durable.max(segment));
         } else if only_zeros {

@@ -5,3 +5,6 @@
 
 pub mod disk;
 pub mod rdb;
+mod read_ahead;
+
+pub use read_ahead::{Ahead, ReadAhead};

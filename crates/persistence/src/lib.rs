@@ -6,3 +6,6 @@
 pub mod aof;
 pub mod disk;
 pub mod rdb;
+mod read_ahead;
+
+pub use read_ahead::{Ahead, ReadAhead};

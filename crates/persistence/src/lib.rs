@@ -9,3 +9,4 @@ pub mod rdb;
 mod read_ahead;
 
 pub use read_ahead::{Ahead, ReadAhead};
+pub mod snapshot;

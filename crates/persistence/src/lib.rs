@@ -8,3 +8,4 @@ pub mod rdb;
 mod read_ahead;
 
 pub use read_ahead::{Ahead, ReadAhead};
+pub mod snapshot;

@@ -139,7 +139,7 @@ pub(crate) fn reload(cx: &mut Ctx<'_>) -> Result<(), Error> {
     }
     let dirty = cx.keyspace.stats().dirty;
     cx.state.persistence.saving.set_clean(dirty);
-    log::warn!("DB reloaded by DEBUG RELOAD");
+    log::info!("DB reloaded by DEBUG RELOAD");
     cx.out.ok();
     Ok(())
 }

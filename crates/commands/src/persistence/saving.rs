@@ -360,10 +360,9 @@ impl Target<'_> {
 
     /// Saves while everybody waits. Whether there is a new file.
     pub(crate) fn save_now(&mut self) -> bool {
-        // The rest of another walk, or all of one that is not for this file.
-        if let Some(outcome) = self.walk_to_end() {
-            self.end_job(outcome);
-        }
+        // Its file would be replaced at once. What is left of its walk, or of one before it, is nobody's any more.
+        self.cancel_save();
+        self.walk_to_end();
         if let Err(error) = self.begin_job(Purpose::Foreground) {
             log::warn!("Can't save: {error}");
             return false;
@@ -414,7 +413,7 @@ impl Target<'_> {
 
     /// Gets ready to end the process. Whether it may end.
     pub(crate) fn prepare_shutdown(&mut self, flags: ShutdownFlags) -> bool {
-        log::warn!("User requested shutdown...");
+        log::info!("User requested shutdown...");
         if self.state.persistence.saving.job.is_some() {
             log::warn!("There is a save in the background, which is given up.");
             self.cancel_save();

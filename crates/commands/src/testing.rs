@@ -8,6 +8,7 @@ use carnelian_resp::{Batch, Decoder, Limits, Protocol, ReplyBuf, RequestParser, 
 
 use crate::engine::{BatchOutcome, Engine, Next, Options};
 use crate::links::{Address, ClientId, Close, Identity, LinkInfo, Links, NetTotals, ProcessStats};
+use crate::persistence::Storage;
 
 /// When every session begins: Unix milliseconds.
 pub(crate) const START_MS: u64 = 1_700_000_000_000;
@@ -68,7 +69,9 @@ impl Session {
             config.assign(directive, &[value.as_bytes()]).expect("the value is valid");
         }
         let &Origin { hash_seed, random_seed, start_ms } = origin;
-        let engine = Engine::new(Options { config, hash_seed, random_seed, now_us: start_ms * 1000 });
+        let now_us = start_ms * 1000;
+        let storage = Storage::none();
+        let engine = Engine::new(Options { config, hash_seed, random_seed, now_us, storage });
         let mut session = Session { engine, outside: Outside::default(), clients: Vec::new(), start_ms };
         session.advance_ms(0);
         session.connect();

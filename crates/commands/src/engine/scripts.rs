@@ -51,6 +51,12 @@ impl Ctx<'_> {
         if row.flags.contains(Flags::WRITE) && !may_write {
             return Err(Error::Text("ERR Write commands are not allowed from read-only scripts."));
         }
+        if self.state.gate.writes
+            && row.flags.contains(Flags::WRITE)
+            && let Some(error) = self.state.refused_writes()
+        {
+            return Err(error);
+        }
         Ok((id, row))
     }
 
@@ -70,7 +76,7 @@ impl Ctx<'_> {
 
     /// Serves other clients for a moment, while a script goes on. Whether the server is to stop.
     pub(crate) fn serve_beside(&mut self) -> bool {
-        let mut beside = Beside { keyspace: self.keyspace, state: self.state };
+        let mut beside = Beside::new(self.keyspace, self.state);
         self.links.serve_beside(&mut beside)
     }
 }
@@ -81,6 +87,12 @@ const WRONG_ARITY: Error = Error::Text("ERR Wrong number of args calling Redis c
 pub struct Beside<'a> {
     keyspace: &'a mut Keyspace,
     state: &'a mut State,
+}
+
+impl<'a> Beside<'a> {
+    pub(crate) fn new(keyspace: &'a mut Keyspace, state: &'a mut State) -> Self {
+        Beside { keyspace, state }
+    }
 }
 
 impl Beside<'_> {

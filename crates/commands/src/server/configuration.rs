@@ -5,6 +5,7 @@ use carnelian_config::{Access, Directive, SetError};
 use crate::context::Ctx;
 use crate::error::Error;
 use crate::help;
+use crate::persistence::aof::APPENDONLY;
 use crate::row::{Flags, Group, Row};
 
 const PROTECTED_CONFIGS: Directive = Directive::named("enable-protected-configs");
@@ -122,7 +123,7 @@ fn set(cx: &mut Ctx<'_>) -> Result<(), Error> {
     }
     let words: Vec<&[u8]> = cx.argv.iter().skip(2).collect();
     let pairs: Vec<(&[u8], &[u8])> = words.chunks_exact(2).map(|pair| (pair[0], pair[1])).collect();
-    let access = Access { protected: cx.is_allowed(PROTECTED_CONFIGS), loading: false };
+    let access = Access { protected: cx.is_allowed(PROTECTED_CONFIGS), loading: cx.state.gate.loading };
     let changes = cx.state.config.set_many(&pairs, access).map_err(refusal)?;
     let applied = cx.links.apply(&changes, &cx.state.config);
     if let Err((directive, reason)) = applied {
@@ -136,6 +137,12 @@ fn set(cx: &mut Ctx<'_>) -> Result<(), Error> {
     }
     cx.state.settings.reload(&cx.state.config, cx.keyspace);
     cx.state.scripting.reload(&cx.state.config);
+    if let Err(reason) = cx.target().reload_log() {
+        log::warn!("{reason}");
+        cx.state.config.revert(changes);
+        return Err(refusal(SetError::apply(APPENDONLY, "Unable to turn on AOF. Check server logs.".to_owned())));
+    }
+    cx.state.update_gate();
     cx.out.ok();
     Ok(())
 }

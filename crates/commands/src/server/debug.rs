@@ -9,6 +9,7 @@ use crate::args::{is, text};
 use crate::context::Ctx;
 use crate::error::Error;
 use crate::help;
+use crate::persistence::commands::{load_aof, reload};
 use crate::row::{Flags, Group, Handler, Row};
 
 const ENABLE: Directive = Directive::named("enable-debug-command");
@@ -53,6 +54,13 @@ static TOOLS: &[Tool] = &[
         summary: "Writes to the log how much a listpack holds.",
         run: listpack,
     },
+    Tool {
+        name: "LOADAOF",
+        words: (0, 0),
+        syntax: "",
+        summary: "Puts the append only file on disk and loads the dataset from it.",
+        run: load_aof,
+    },
     Tool { name: "LOG", words: (1, 1), syntax: "<message>", summary: "Writes to the log.", run: log },
     Tool {
         name: "OBJECT",
@@ -88,6 +96,13 @@ static TOOLS: &[Tool] = &[
         syntax: "<size>",
         summary: "Sets from which size on elements of large lists stand alone; 0 for what exceeds a node.",
         run: quicklist_packed_threshold,
+    },
+    Tool {
+        name: "RELOAD",
+        words: (0, usize::MAX),
+        syntax: "[MERGE] [NOFLUSH] [NOSAVE]",
+        summary: "Saves the dataset and loads it again.",
+        run: reload,
     },
     Tool {
         name: "SET-ACTIVE-EXPIRE",

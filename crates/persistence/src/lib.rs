@@ -2,4 +2,5 @@
 //!
 //! Everything here takes bytes and returns bytes or events. It opens no files, knows no clock and no commands.
 
+pub mod check;
 pub mod rdb;

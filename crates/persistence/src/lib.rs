@@ -1,6 +1,8 @@
-//! What survives a restart: the formats in which a dataset is stored and sent.
+//! What survives a restart: the formats in which a dataset is stored and sent, and the files in which it is kept.
 //!
-//! Everything here takes bytes and returns bytes or events. It opens no files, knows no clock and no commands.
+//! The formats take bytes and return bytes or events. Files are reached through [`disk::Disk`] only, which tests
+//! replace. Nothing here knows a clock or commands.
 
 pub mod check;
+pub mod disk;
 pub mod rdb;

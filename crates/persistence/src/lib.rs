@@ -4,5 +4,6 @@
 //! replace. Nothing here knows a clock or commands.
 
 pub mod check;
+pub mod aof;
 pub mod disk;
 pub mod rdb;

@@ -6,9 +6,11 @@
 //! A look costs memory for the longest part of a value, not for the file. So what only a whole dataset could tell is
 //! left to loading: a key that comes twice, and a member that comes twice in a collection that is not packed.
 
+mod aof;
 mod rdb;
 mod stats;
 mod table;
 
+pub use aof::{AofCheck, AofReport, Lost, describe, is_manifest, is_rdb};
 pub use rdb::RdbCheck;
 pub use stats::{Largest, RdbStats, TypeStats};

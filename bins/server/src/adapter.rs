@@ -10,6 +10,8 @@ use carnelian_resp::{Batch, Limits, ProtocolError, ReplyBuf};
 pub(crate) struct Adapter {
     pub(crate) engine: Engine,
     pub(crate) host: Host,
+    /// The kinds of sockets that the log has yet to call ready, which they are once the dataset is loaded.
+    pub(crate) ready: Vec<&'static str>,
 }
 
 impl Service for Adapter {
@@ -54,6 +56,9 @@ impl Service for Adapter {
     fn before_sleep(&mut self, net: &mut Net) -> Option<Deadline> {
         let mut outside = Outside { net, host: &mut self.host };
         let wake_ms = self.engine.before_sleep(&mut outside);
+        if !self.ready.is_empty() && !self.engine.is_loading() && !net.is_stopping() {
+            self.ready.drain(..).for_each(|kind| log::info!("Ready to accept connections {kind}"));
+        }
         Some(net.now().at_wall_ms(wake_ms))
     }
 

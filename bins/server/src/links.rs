@@ -134,6 +134,10 @@ impl Links for Outside<'_> {
         Ok(())
     }
 
+    fn directory(&mut self) -> PathBuf {
+        std::env::current_dir().unwrap_or_default()
+    }
+
     fn rewrite_config(&mut self, config: &Config) -> Result<(), String> {
         let path = self.host.config_file.as_ref().expect("the engine asks only if there is a file");
         crate::rewrite::rewrite(path, config).map_err(|error| error.to_string())

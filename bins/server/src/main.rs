@@ -13,13 +13,15 @@ mod tools;
 
 use adapter::Adapter;
 use anyhow::Context;
-use carnelian_commands::{Engine, Options};
+use carnelian_commands::{Engine, Options, Storage};
 use carnelian_config::{COMPATIBLE_VERSION, Config, Directive};
 use carnelian_net::Net;
+use carnelian_persistence::disk::RealDisk;
 use cli::{Launch, Request};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
@@ -104,23 +106,28 @@ fn serve(config: Config, config_file: Option<PathBuf>) -> anyhow::Result<()> {
     let (hash_seed, random_seed, run_id) = process::secrets()?;
     let title = title::Title::find(config_file.as_deref());
     title.set(&config);
-    let host = links::Host {
-        identity: process::identity(config_file.as_deref(), run_id),
-        config_file,
-        title,
-        shutdown,
-    };
-    let has_unix = !config.text(Directive::named("unixsocket")).is_empty();
-    let mut engine = Engine::new(Options { config, hash_seed, random_seed, now_us: net.now().wall_us });
+    let mut ready = Vec::new();
+    if net.listening().next().is_some() {
+        ready.push("tcp");
+    }
+    if !config.text(Directive::named("unixsocket")).is_empty() {
+        ready.push("unix");
+    }
+    let identity = process::identity(config_file.as_deref(), run_id);
+    let mut host = links::Host { identity, config_file, title, shutdown };
+    let waker = net.waker();
+    let storage = Storage { disk: Arc::new(RealDisk), wake: Arc::new(move || waker.wake()) };
+    let now_us = net.now().wall_us;
+    let mut engine = Engine::new(Options { config, hash_seed, random_seed, now_us, storage });
     engine.rename_commands()?;
     log::info!("Server initialized");
-    if net.listening().next().is_some() {
-        log::info!("Ready to accept connections tcp");
+    let mut outside = links::Outside { net: &mut net, host: &mut host };
+    engine.load(&mut outside).map_err(|reason| anyhow::anyhow!(reason))?;
+    let mut adapter = Adapter { engine, host, ready };
+    net.run(&mut adapter)?;
+    if let Some(reason) = adapter.engine.failure() {
+        anyhow::bail!(reason.to_owned());
     }
-    if has_unix {
-        log::info!("Ready to accept connections unix");
-    }
-    net.run(&mut Adapter { engine, host })?;
     log::warn!("Redis is now ready to exit, bye bye...");
     Ok(())
 }

@@ -15,6 +15,8 @@ use crate::links::{ClientId, Close, Links};
 use crate::monitor;
 use crate::notifications;
 use crate::pause::Pauses;
+use crate::persistence::loading::{self, Target};
+use crate::persistence::{Gate, Persistence, Storage};
 use crate::pubsub::{self, PubSub};
 use crate::row::{Flags, Row};
 use crate::scripting::Scripting;
@@ -86,6 +88,8 @@ pub struct Options {
     pub random_seed: u64,
     /// Unix time in microseconds.
     pub now_us: u64,
+    /// Where the dataset is kept.
+    pub storage: Storage,
 }
 
 /// Everything commands work on.
@@ -107,6 +111,9 @@ pub(crate) struct State {
     pub(crate) scripting: Scripting,
     pub(crate) effects: Effects,
     pub(crate) pubsub: PubSub,
+    pub(crate) persistence: Persistence,
+    /// What keeps commands from running.
+    pub(crate) gate: Gate,
     /// Clients that see every command.
     pub(crate) monitors: Vec<ClientId>,
     /// The latest slow and large commands.
@@ -348,6 +355,9 @@ impl State {
         if row.flags.contains(Flags::NO_MULTI) && self.clients.get_at(slot).transaction.is_some() {
             return Err(self.reject(id, Error::Text("ERR Command not allowed inside a transaction")));
         }
+        if self.gate.is_closed() {
+            self.pass_gate(slot, id).map_err(|error| self.reject(id, error))?;
+        }
         if pubsub::is_confined(self.clients.get_at(slot)) && !pubsub::is_allowed_to_subscribers(row) {
             return Err(self.reject(id, Error::subscriber(self.table.name(id))));
         }
@@ -365,7 +375,7 @@ impl State {
     }
 
     /// Whether a command may change the dataset. EXEC may if a command of its transaction may.
-    fn may_write(&self, slot: usize, id: CommandId) -> bool {
+    pub(crate) fn may_write(&self, slot: usize, id: CommandId) -> bool {
         let writes = |id: CommandId| self.table.command(id).row.flags.contains(Flags::WRITE);
         writes(id)
             || self.table.command(id).row.flags.contains(Flags::NOT_QUEUED)
@@ -474,6 +484,8 @@ impl Engine {
             watches: Watches::default(),
             effects: Effects::default(),
             pubsub: PubSub::default(),
+            persistence: Persistence::new(options.storage),
+            gate: Gate::default(),
             monitors: Vec::new(),
             command_logs: CommandLogs::default(),
             redacted: Vec::new(),
@@ -500,6 +512,28 @@ impl Engine {
             self.state.table.rename(name(0), name(1)).map_err(|reason| line.error(reason))?;
         }
         Ok(())
+    }
+
+    /// Begins to load the dataset that is kept, if there is one. It goes on at the end of each turn.
+    ///
+    /// # Errors
+    /// There is one that cannot be loaded. The reason is in the log.
+    pub fn load(&mut self, links: &mut dyn Links) -> Result<(), String> {
+        let Engine { keyspace, state } = self;
+        Target { keyspace, state, links }.begin_at_start().map_err(|reason| {
+            log::warn!("{reason}");
+            loading::FATAL.to_owned()
+        })
+    }
+
+    /// Whether a dataset is being loaded.
+    pub fn is_loading(&self) -> bool {
+        self.state.gate.loading
+    }
+
+    /// Why the engine stopped the server, if that was because of a fault.
+    pub fn failure(&self) -> Option<&str> {
+        self.state.persistence.failure.as_deref()
     }
 
     /// Begins to log the effects of commands, or ends that.
@@ -754,7 +788,12 @@ impl Engine {
             let pause = if self.keyspace.compact() { COMPACT_MS } else { CRON_MS };
             self.state.next_compact_ms = now_ms + pause;
         }
-        let expiry = self.expire_due(links, now_ms, began);
+        let work = if self.state.gate.loading {
+            let Engine { keyspace, state } = self;
+            Target { keyspace, state, links }.load_slice(began).map(|pause| now_ms + pause)
+        } else {
+            self.expire_due(links, now_ms, began)
+        };
         if self.keyspace.has_events() {
             notifications::publish(&mut self.keyspace, &mut self.state, links);
         }
@@ -762,7 +801,7 @@ impl Engine {
             self.serve_waiting(links);
         }
         self.keyspace.set_recording(!self.state.blocking.is_empty() || !self.state.watches.is_empty());
-        let wakes = [self.state.pauses.deadline(), self.state.blocking.deadline_ms(), expiry];
+        let wakes = [self.state.pauses.deadline(), self.state.blocking.deadline_ms(), work];
         let wake = self.state.next_cron_ms.min(self.state.next_compact_ms);
         wakes.into_iter().flatten().fold(wake, u64::min)
     }
@@ -888,8 +927,13 @@ mod tests {
     fn periodic_work_goes_on_before_the_first_turn_and_when_the_clock_is_set_back() {
         let mut outside = crate::testing::Outside::at(5_000_000_000_000_000);
         let now_us = crate::testing::START_MS * 1000;
-        let mut engine =
-            Engine::new(Options { config: Config::new(), hash_seed: (1, 2), random_seed: 3, now_us });
+        let mut engine = Engine::new(Options {
+            config: Config::new(),
+            hash_seed: (1, 2),
+            random_seed: 3,
+            now_us,
+            storage: Storage::none(),
+        });
         assert_eq!(engine.before_sleep(&mut outside), now_us / 1000 + CRON_MS);
         engine.turn(5_000_000_000_000_000, now_us - 3_600_000_000);
         assert_eq!(engine.before_sleep(&mut outside), now_us / 1000 - 3_600_000 + CRON_MS);

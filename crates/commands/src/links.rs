@@ -181,6 +181,10 @@ pub trait Links {
     /// Applies changed directives outside of the engine (addresses, limits, logging). `config` has the new values. On
     /// an error, which names the directive, the engine reverts the values and calls again.
     fn apply(&mut self, changes: &[Change], config: &Config) -> Result<(), (Directive, String)>;
+    /// The working directory. It need not be known if there are no files.
+    fn directory(&mut self) -> PathBuf {
+        PathBuf::new()
+    }
     /// Rewrites the configuration file from the current values.
     fn rewrite_config(&mut self, config: &Config) -> Result<(), String>;
     /// Gives free memory back to the system.

@@ -2,7 +2,7 @@
 //! `carnelian_scripting`; here is its host, through which scripts execute commands as clients do.
 
 mod function;
-mod host;
+pub(crate) mod host;
 mod script;
 
 use std::borrow::Cow;

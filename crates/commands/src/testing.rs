@@ -8,6 +8,7 @@ use carnelian_resp::{Batch, Decoder, Limits, Protocol, ReplyBuf, RequestParser};
 
 use crate::engine::{BatchOutcome, Engine, Next, Options};
 use crate::links::{Address, ClientId, Close, Identity, LinkInfo, Links, NetTotals, ProcessStats};
+use crate::persistence::Storage;
 
 /// When every session begins: Unix milliseconds.
 pub(crate) const START_MS: u64 = 1_700_000_000_000;
@@ -49,7 +50,13 @@ impl Session {
             config.assign(directive, &[value.as_bytes()]).expect("the value is valid");
         }
         let now_us = START_MS * 1000;
-        let engine = Engine::new(Options { config, hash_seed: (1, 2), random_seed: 3, now_us });
+        let engine = Engine::new(Options {
+            config,
+            hash_seed: (1, 2),
+            random_seed: 3,
+            now_us,
+            storage: Storage::none(),
+        });
         let mut session = Session { engine, outside: Outside::default(), clients: Vec::new() };
         session.advance_ms(0);
         session.connect();

@@ -909,7 +909,9 @@ impl Keyspace {
                 self.reaper.db(db, self.members.id());
             }
             if finished {
-                return self.snapshot.take().and_then(|s| s.sink);
+                let mut sink = self.snapshot.take()?.sink?;
+                sink.end();
+                return Some(sink);
             }
         }
         None

@@ -54,7 +54,7 @@ pub use key::Key;
 pub use keyspace::{Change, ExpireRun, Expired, Free, Keyspace, Memory, Observer, Options, Stats};
 pub use lag::LagHistogram;
 pub use random::Random;
-pub use snapshot::SnapshotSink;
+pub use snapshot::{SnapshotPart, SnapshotSink, records};
 pub use types::hash::{Field, Hash, HashRef};
 pub use types::list::ListPart;
 pub use types::list::node::End;

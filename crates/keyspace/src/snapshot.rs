@@ -6,14 +6,56 @@
 //! existed at the beginning is handed out exactly once, with the value of that moment, and nothing else.
 //! Databases that are flushed during the walk are kept until it has passed them.
 
+pub mod records;
+
 use crate::db::{Db, Walk};
 use crate::entry::Entry;
+use crate::types::list::ListPart;
+use crate::types::stream::StreamId;
 use crate::value::Item;
+use records::Records;
 
 /// Receives the keys of a snapshot, in no particular order.
+///
+/// A key comes whole, or, if it holds a large collection, bit by bit: opened, then its parts in any order, then closed;
+/// other keys, and parts of other collections, may come in between.
 pub trait SnapshotSink {
     /// A key of database `db` (numbered as at the beginning) as it was when the snapshot began.
     fn item(&mut self, db: usize, item: Item<'_>);
+    /// A key that holds a large collection. Its value tells type, size, a stream's counters, groups and consumers; what
+    /// belongs to it comes in parts, under this number, which is above 0.
+    fn open(&mut self, id: u64, db: usize, item: Item<'_>);
+    /// A part of an open collection.
+    fn part(&mut self, id: u64, part: SnapshotPart<'_>);
+    /// All parts of a collection were handed out.
+    fn close(&mut self, id: u64);
+    /// All keys were handed out. Not called if the snapshot is given up.
+    fn end(&mut self) {}
+}
+
+/// A part of a large collection.
+#[derive(Clone, Copy, Debug)]
+pub enum SnapshotPart<'a> {
+    /// Members of a set, a sorted set or a hash.
+    Members(Records<'a>),
+    /// A run of a list's elements, with its place among the runs: from 1 on, without gaps.
+    Run(u32, ListPart<'a>),
+    /// A node of a stream, as files hold it.
+    Node(StreamId, &'a [u8]),
+    /// An entry that is pending in a group of a stream. Groups are counted from 0 in the order that they had when the
+    /// stream was opened; consumers are those of that time.
+    Pending {
+        /// The group.
+        group: u32,
+        /// The entry.
+        id: StreamId,
+        /// To whom it was delivered, by [`slot`](crate::stream::ConsumerId::slot).
+        consumer: u32,
+        /// When last: unix time in milliseconds.
+        delivered_at: u64,
+        /// How often.
+        deliveries: u64,
+    },
 }
 
 /// A snapshot that is under way.

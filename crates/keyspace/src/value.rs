@@ -110,6 +110,13 @@ pub enum Value<'a> {
     Stream(&'a Stream),
 }
 
+impl<'a> Value<'a> {
+    /// A packed collection, from bytes that are one of this packing.
+    pub fn packed(packing: Packing, bytes: &'a [u8]) -> Value<'a> {
+        types::packed_value(packing, bytes)
+    }
+}
+
 /// A string value by reference.
 #[derive(Clone, Copy, Debug)]
 pub enum Str<'a> {

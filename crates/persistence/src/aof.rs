@@ -10,4 +10,4 @@ mod scan;
 
 pub use checkpoint::{Checkpoint, Checkpoints};
 pub use manifest::{FileInfo, FileKind, Manifest, ManifestError, ManifestFault};
-pub use scan::{Defect, Ending, Fault, Scanner, Verdict, Visit};
+pub use scan::{Defect, Ending, Fault, Scan, Scanner, Tail, Verdict, Visit};

@@ -7,3 +7,7 @@ pub mod check;
 pub mod aof;
 pub mod disk;
 pub mod rdb;
+mod read_ahead;
+
+pub use read_ahead::{Ahead, ReadAhead};
+pub mod snapshot;

@@ -69,7 +69,7 @@ impl Ctx<'_> {
 
     /// Serves other clients for a moment, while a script goes on. Whether the server is to stop.
     pub(crate) fn serve_beside(&mut self) -> bool {
-        let mut beside = Beside { keyspace: self.keyspace, state: self.state };
+        let mut beside = Beside::new(self.keyspace, self.state);
         self.links.serve_beside(&mut beside)
     }
 }
@@ -80,6 +80,12 @@ const WRONG_ARITY: Error = Error::Text("ERR Wrong number of args calling Redis c
 pub struct Beside<'a> {
     keyspace: &'a mut Keyspace,
     state: &'a mut State,
+}
+
+impl<'a> Beside<'a> {
+    pub(crate) fn new(keyspace: &'a mut Keyspace, state: &'a mut State) -> Self {
+        Beside { keyspace, state }
+    }
 }
 
 impl Beside<'_> {

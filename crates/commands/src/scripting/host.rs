@@ -135,13 +135,7 @@ impl Host for ScriptHost<'_, '_> {
     }
 
     fn log(&mut self, level: LogLevel, text: &[u8]) {
-        let level = match level {
-            LogLevel::Debug => log::Level::Trace,
-            LogLevel::Verbose => log::Level::Debug,
-            LogLevel::Notice => log::Level::Info,
-            LogLevel::Warning => log::Level::Warn,
-        };
-        log::log!(level, "{}", crate::args::text(text));
+        log_line(level, text);
     }
 
     /// Nothing yet follows what scripts change, so nothing is kept from it.
@@ -162,6 +156,17 @@ impl Host for ScriptHost<'_, '_> {
         }
         self.serve_others()
     }
+}
+
+/// Writes a line of a script to the server's log.
+pub(crate) fn log_line(level: LogLevel, text: &[u8]) {
+    let level = match level {
+        LogLevel::Debug => log::Level::Trace,
+        LogLevel::Verbose => log::Level::Debug,
+        LogLevel::Notice => log::Level::Info,
+        LogLevel::Warning => log::Level::Warn,
+    };
+    log::log!(level, "{}", crate::args::text(text));
 }
 
 /// Takes the result of a script.

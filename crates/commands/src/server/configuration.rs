@@ -121,7 +121,7 @@ fn set(cx: &mut Ctx<'_>) -> Result<(), Error> {
     }
     let words: Vec<&[u8]> = cx.argv.iter().skip(2).collect();
     let pairs: Vec<(&[u8], &[u8])> = words.chunks_exact(2).map(|pair| (pair[0], pair[1])).collect();
-    let access = Access { protected: cx.is_allowed(PROTECTED_CONFIGS), loading: false };
+    let access = Access { protected: cx.is_allowed(PROTECTED_CONFIGS), loading: cx.state.gate.loading };
     let changes = cx.state.config.set_many(&pairs, access).map_err(refusal)?;
     let applied = cx.links.apply(&changes, &cx.state.config);
     if let Err((directive, reason)) = applied {

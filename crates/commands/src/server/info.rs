@@ -245,7 +245,9 @@ fn memory(cx: &mut Ctx<'_>, to: &mut Lines) {
 }
 
 fn persistence(cx: &mut Ctx<'_>, to: &mut Lines) {
-    to.zeros(&["loading", "async_loading", "current_cow_peak", "current_cow_size", "current_cow_size_age"]);
+    let now_ms = cx.now_ms();
+    to.put("loading", u8::from(cx.state.gate.loading));
+    to.zeros(&["async_loading", "current_cow_peak", "current_cow_size", "current_cow_size_age"]);
     to.put("current_fork_perc", "0.00");
     to.zeros(&["current_save_keys_processed", "current_save_keys_total"]);
     to.put("rdb_changes_since_last_save", cx.keyspace.stats().dirty);
@@ -254,7 +256,10 @@ fn persistence(cx: &mut Ctx<'_>, to: &mut Lines) {
     to.put("rdb_last_bgsave_status", "ok");
     to.put("rdb_last_bgsave_time_sec", -1);
     to.put("rdb_current_bgsave_time_sec", -1);
-    to.zeros(&["rdb_saves", "rdb_last_cow_size", "rdb_last_load_keys_expired", "rdb_last_load_keys_loaded"]);
+    to.zeros(&["rdb_saves", "rdb_last_cow_size"]);
+    let persistence = &cx.state.persistence;
+    to.put("rdb_last_load_keys_expired", persistence.loaded.expired);
+    to.put("rdb_last_load_keys_loaded", persistence.loaded.keys);
     to.zeros(&["aof_enabled", "aof_rewrite_in_progress", "aof_rewrite_scheduled"]);
     to.put("aof_last_rewrite_time_sec", -1);
     to.put("aof_current_rewrite_time_sec", -1);
@@ -262,6 +267,16 @@ fn persistence(cx: &mut Ctx<'_>, to: &mut Lines) {
     to.zeros(&["aof_rewrites", "aof_rewrites_consecutive_failures"]);
     to.put("aof_last_write_status", "ok");
     to.zeros(&["aof_last_cow_size", "module_fork_in_progress", "module_fork_last_cow_size"]);
+    if let Some(loading) = &persistence.loading {
+        let (loaded, total) = loading.progress();
+        let percent = if total == 0 { 100.0 } else { loaded as f64 * 100.0 / total as f64 };
+        to.put("loading_start_time", loading.began_s());
+        to.put("loading_total_bytes", total);
+        to.put("loading_rdb_used_mem", persistence.memory_then);
+        to.put("loading_loaded_bytes", loaded);
+        to.put("loading_loaded_perc", format_args!("{percent:.2}"));
+        to.put("loading_eta_seconds", loading.remaining_s(now_ms));
+    }
 }
 
 fn threads(cx: &mut Ctx<'_>, to: &mut Lines) {

@@ -281,6 +281,14 @@ impl<'a> ListRef<'a> {
         self.len() == 0
     }
 
+    /// The bytes, while it is packed.
+    pub fn packed(&self) -> Option<&'a [u8]> {
+        match self.0 {
+            FormRef::Packed(pack) => Some(pack.bytes()),
+            FormRef::Large(_) => None,
+        }
+    }
+
     /// How many parts [`ListRef::parts`] visits.
     pub fn part_count(&self) -> usize {
         match self.0 {

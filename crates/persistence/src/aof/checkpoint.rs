@@ -31,9 +31,9 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// Whether a line may be one, from its first bytes.
-    pub(super) fn is_tagged(line: &[u8]) -> bool {
-        line.starts_with(TAG)
+    /// Whether a line was meant to be one: one byte of the tag may be damaged.
+    pub(super) fn is_meant(line: &[u8]) -> bool {
+        line.len() >= TAG.len() && line.iter().zip(TAG).filter(|(byte, tag)| byte != tag).count() <= 1
     }
 
     /// Reads a line with its end; none if anything is out of place.
@@ -45,7 +45,12 @@ impl Checkpoint {
             return None;
         }
         let summed = line.len() - SUM_DIGITS - 2;
-        Some(Checkpoint { offset: decimal(offset)?, durable: decimal(durable)?, sum: hexadecimal(sum)?, summed })
+        Some(Checkpoint {
+            offset: decimal(offset)?,
+            durable: decimal(durable)?,
+            sum: hexadecimal(sum)?,
+            summed,
+        })
     }
 }
 

@@ -195,7 +195,9 @@ fn parse_line(line: &[u8]) -> Result<FileInfo, ManifestFault> {
         }
     }
     match (name, seq, kind) {
-        (Some(name), Some(seq), Some(kind)) if !name.is_empty() && seq != 0 => Ok(FileInfo { name, seq, kind }),
+        (Some(name), Some(seq), Some(kind)) if !name.is_empty() && seq != 0 => {
+            Ok(FileInfo { name, seq, kind })
+        }
         _ => Err(ManifestFault::Format),
     }
 }

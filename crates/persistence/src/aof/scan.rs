@@ -9,9 +9,10 @@
 //!             #<anything>\n                                              skipped
 //! ```
 //!
-//! The first defect ends reading. From there on only checkpoints are looked for that stand where they say they stand. If
-//! one of them is right about the bytes since the one before it, and says that the place of the defect was on disk when
-//! it was written, then the defect is no torn write: it is damage, and what follows it must not be dropped silently.
+//! The first defect ends reading. Since a damaged length may have hidden a lot, what follows the last sound command is
+//! read once more, by [`Tail`], which looks for checkpoints that stand where they say they stand. If one of them says that
+//! bytes behind the last sound command were on disk when it was written, then the defect is no torn write: it is damage,
+//! and what follows it must not be dropped silently.
 
 use memchr::memchr;
 use thiserror::Error;
@@ -179,7 +180,17 @@ pub struct Scanner {
     sum: Sum,
     lines: u64,
     checkpoints: u64,
-    search: Option<Search>,
+    fault: Option<Fault>,
+    /// Whether nothing but zeros has followed the defect, and something has.
+    zeros: Option<bool>,
+}
+
+/// What a [`Scanner`] has found out.
+pub enum Scan {
+    /// Everything.
+    Done(Verdict),
+    /// There is a defect, which is to be judged by what follows it.
+    Again(Tail),
 }
 
 impl Scanner {
@@ -198,7 +209,8 @@ impl Scanner {
             sum: Sum::new(),
             lines: 0,
             checkpoints: 0,
-            search: None,
+            fault: None,
+            zeros: None,
         }
     }
 
@@ -209,72 +221,48 @@ impl Scanner {
 
     /// Whether a defect was found.
     pub fn is_defective(&self) -> bool {
-        self.search.is_some()
+        self.fault.is_some()
     }
 
     /// Scans the next bytes of the file.
     pub fn feed(&mut self, chunk: &[u8], visit: &mut impl Visit) {
-        let end = self.offset + chunk.len() as u64;
-        if let Some(search) = &mut self.search {
-            search.feed(chunk);
-        } else if let Err((fault, candidate, at)) = self.read(chunk, visit) {
-            let line = std::mem::take(&mut self.line);
-            let begin = self.offset + at as u64 - line.len() as u64;
-            let mut search = Search::new(fault, candidate, begin);
-            search.feed(&line);
-            search.feed(&chunk[at..]);
-            self.search = Some(search);
+        let mut at = chunk.len();
+        if self.fault.is_some() {
+            at = 0;
+        } else if let Err((fault, read)) = self.read(chunk, visit) {
+            self.fault = Some(fault);
+            self.line.clear();
+            at = read;
         }
-        self.offset = end;
+        if at < chunk.len() {
+            let zeros = chunk[at..].iter().all(|byte| *byte == 0);
+            self.zeros = Some(self.zeros.unwrap_or(true) && zeros);
+        }
+        self.offset += chunk.len() as u64;
     }
 
     /// The file ends.
-    pub fn finish(self) -> Verdict {
-        let (sound, ending) = match &self.search {
-            Some(search) => self.judge(search),
-            None if self.state != State::Record || !self.line.is_empty() => {
-                let fault = Fault { offset: self.offset, defect: Defect::Truncated };
-                (self.sound, Ending::Torn(fault))
-            }
-            None => match self.group {
-                Some(offset) => {
-                    (self.sound, Ending::Torn(Fault { offset, defect: Defect::OpenTransaction }))
-                }
-                None => (self.sound, Ending::Clean),
-            },
-        };
-        Verdict {
+    pub fn finish(self) -> Scan {
+        let incomplete = self.state != State::Record || !self.line.is_empty();
+        let truncated = incomplete.then_some(Fault { offset: self.offset, defect: Defect::Truncated });
+        let open = self.group.map(|offset| Fault { offset, defect: Defect::OpenTransaction });
+        let verdict = Verdict {
             size: self.offset,
-            sound,
-            segment: self.segment.min(sound),
+            sound: self.sound,
+            segment: self.segment.min(self.sound),
             lines: self.lines,
             commands: self.commands,
             checkpoints: self.checkpoints,
-            ending,
-        }
-    }
-
-    /// What is sound in spite of a defect, and whether a crash explains it.
-    fn judge(&self, search: &Search) -> (u64, Ending) {
-        let fault = search.fault.clone();
-        if search.only_zeros && !matches!(fault.defect, Defect::Sum { .. }) {
-            let fault = Fault { defect: Defect::Zeros, ..fault };
-            return (self.sound, Ending::Torn(fault));
-        }
-        let unverified = self.sound.saturating_sub(self.segment);
-        let sound = match fault.defect {
-            Defect::Sum { .. } => self.segment.min(self.sound),
-            _ if self.checkpoints > 0 && unverified > PAGE => self.segment,
-            _ => self.sound,
+            ending: Ending::Clean,
         };
-        let ours = self.checkpoints > 0 || search.is_ours;
-        let torn = ours && !search.is_inner && self.offset - fault.offset <= MAX_TORN;
-        (sound, if torn { Ending::Torn(fault) } else { Ending::Damaged(fault) })
+        match self.fault.or(truncated).or(open) {
+            None => Scan::Done(verdict),
+            Some(fault) => Scan::Again(Tail::new(verdict, fault, self.zeros == Some(true))),
+        }
     }
 
-    /// Reads a chunk. On a defect: what it is, the sum of what follows it if that is a checkpoint's end, and how much of
-    /// the chunk was read.
-    fn read(&mut self, chunk: &[u8], visit: &mut impl Visit) -> Result<(), (Fault, bool, usize)> {
+    /// Reads a chunk. On a defect: what it is, and how much of the chunk was read.
+    fn read(&mut self, chunk: &[u8], visit: &mut impl Visit) -> Result<(), (Fault, usize)> {
         let mut at = 0;
         // Up to here the chunk is in the sum.
         let mut summed = 0;
@@ -286,11 +274,11 @@ impl Scanner {
                         return self.keep_line(chunk, at);
                     };
                     if self.line.len() + (end - at) > MAX_LINE {
-                        return Err((self.fault(at, Defect::LongLine), false, at));
+                        return Err((self.fault(at, Defect::LongLine), at));
                     }
                     let whole = self.line.is_empty();
                     if whole && chunk[at] != b'#' {
-                        self.header(&chunk[at..end], at).map_err(|fault| (fault, false, at))?;
+                        self.header(&chunk[at..end], at).map_err(|fault| (fault, at))?;
                     } else {
                         summed = self.odd_line(chunk, at, end, summed, visit)?;
                     }
@@ -298,7 +286,8 @@ impl Scanner {
                     at = end;
                 }
                 State::Word(left) => {
-                    let count = usize::try_from(left).map_or(chunk.len() - at, |left| left.min(chunk.len() - at));
+                    let count =
+                        usize::try_from(left).map_or(chunk.len() - at, |left| left.min(chunk.len() - at));
                     if self.command.left == self.command.words {
                         self.command.note_name(&chunk[at..at + count]);
                     }
@@ -309,12 +298,12 @@ impl Scanner {
                 State::WordEnd(left) => {
                     let wanted = if left == 2 { b'\r' } else { b'\n' };
                     if chunk[at] != wanted {
-                        return Err((self.fault(at, Defect::WordEnd), false, at));
+                        return Err((self.fault(at, Defect::WordEnd), at));
                     }
                     at += 1;
                     self.state = State::WordEnd(left - 1);
                     if left == 1 {
-                        self.word_end(self.offset + at as u64, visit).map_err(|fault| (fault, false, at))?;
+                        self.word_end(self.offset + at as u64, visit).map_err(|fault| (fault, at))?;
                     }
                 }
             }
@@ -328,16 +317,16 @@ impl Scanner {
     }
 
     /// A chunk ends within a line.
-    fn keep_line(&mut self, chunk: &[u8], at: usize) -> Result<(), (Fault, bool, usize)> {
+    fn keep_line(&mut self, chunk: &[u8], at: usize) -> Result<(), (Fault, usize)> {
         let rest = &chunk[at..];
         let first = self.line.first().copied().unwrap_or(rest[0]);
         let wanted = if self.state == State::Length { first == b'$' } else { matches!(first, b'*' | b'#') };
         if !wanted {
             let defect = if self.state == State::Length { Defect::Length } else { Defect::Record(first) };
-            return Err((self.fault(at, defect), false, at));
+            return Err((self.fault(at, defect), at));
         }
         if self.line.len() + rest.len() > MAX_LINE {
-            return Err((self.fault(at, Defect::LongLine), false, at));
+            return Err((self.fault(at, Defect::LongLine), at));
         }
         self.line.extend_from_slice(rest);
         Ok(())
@@ -352,22 +341,20 @@ impl Scanner {
         end: usize,
         summed: usize,
         visit: &mut impl Visit,
-    ) -> Result<usize, (Fault, bool, usize)> {
+    ) -> Result<usize, (Fault, usize)> {
         let kept = self.line.len();
         let mut line = std::mem::take(&mut self.line);
         line.extend_from_slice(&chunk[at..end]);
         let start = self.offset + at as u64 - kept as u64;
         let fault = |defect| Fault { offset: start, defect };
-        if self.state == State::Record && Checkpoint::is_tagged(&line) {
+        if self.state == State::Record && Checkpoint::is_meant(&line) {
             self.sum.add(&chunk[summed..at]);
-            let found = Checkpoint::parse(&line).ok_or_else(|| (fault(Defect::Checkpoint), false, end))?;
+            let found = Checkpoint::parse(&line).ok_or_else(|| (fault(Defect::Checkpoint), end))?;
             self.sum.add(&line[..found.summed]);
-            return self.checkpoint(start, found).map(|()| end).map_err(|(fault, candidate)| {
-                (fault, candidate, end)
-            }).inspect(|_| {
-                self.segment = start + line.len() as u64;
-                self.note_sound(self.segment);
-            });
+            self.checkpoint(start, found).map_err(|fault| (fault, end))?;
+            self.segment = start + line.len() as u64;
+            self.note_sound(self.segment);
+            return Ok(end);
         }
         // The part of an earlier chunk is not summed yet.
         self.sum.add(&line[..kept]);
@@ -377,8 +364,8 @@ impl Scanner {
             }
             self.note_sound(start + line.len() as u64);
         } else {
-            self.header(&line, at).map_err(|found| (Fault { offset: start, ..found }, false, end))?;
-            if self.state == State::Length && self.command.left == self.command.words {
+            self.header(&line, at).map_err(|found| (Fault { offset: start, ..found }, end))?;
+            if self.state == State::Length {
                 self.command.start = start;
             }
         }
@@ -386,14 +373,14 @@ impl Scanner {
     }
 
     /// A checkpoint that stands at `start`. Its bytes are in the sum.
-    fn checkpoint(&mut self, start: u64, found: Checkpoint) -> Result<(), (Fault, bool)> {
+    fn checkpoint(&mut self, start: u64, found: Checkpoint) -> Result<(), Fault> {
         let computed = std::mem::replace(&mut self.sum, Sum::new()).value();
         if found.offset != start {
-            return Err((Fault { offset: start, defect: Defect::Misplaced(found.offset) }, false));
+            return Err(Fault { offset: start, defect: Defect::Misplaced(found.offset) });
         }
         if found.sum != computed {
             let defect = Defect::Sum { end: start, stored: found.sum, computed };
-            return Err((Fault { offset: self.segment, defect }, true));
+            return Err(Fault { offset: self.segment, defect });
         }
         self.checkpoints += 1;
         Ok(())
@@ -483,81 +470,95 @@ fn timestamp(line: &[u8]) -> Option<u64> {
     decimal(line.strip_prefix(b"#TS:")?.trim_ascii_end())
 }
 
-/// The look for checkpoints behind a defect.
-struct Search {
+/// The look for checkpoints behind a defect. The file is to be fed once more, from [`Tail::begin`] to its end.
+pub struct Tail {
+    verdict: Verdict,
     fault: Fault,
+    only_zeros: bool,
+    begin: u64,
     /// Where in the file the next byte stands.
     offset: u64,
-    /// A line that may be a checkpoint; none while the rest of another line is passed over.
-    line: Option<Vec<u8>>,
-    /// The sum of what follows the latest checkpoint that stands where it says.
-    sum: Option<Sum>,
-    /// Whether there was any such checkpoint.
-    is_ours: bool,
-    /// Whether the defect was on disk before something that is sound was written.
-    is_inner: bool,
-    /// Whether nothing but zeros followed.
-    only_zeros: bool,
+    /// What may become a checkpoint's line; empty between them.
+    line: Vec<u8>,
+    /// How much was on disk before the first checkpoint was written that follows the sound commands.
+    closed: Option<u64>,
+    /// The most that any checkpoint says was on disk before it was written.
+    durable: u64,
 }
 
-impl Search {
-    /// A search from `offset` on. `candidate`: a checkpoint that stands where it says ends there.
-    fn new(fault: Fault, candidate: bool, offset: u64) -> Self {
-        let sum = candidate.then(Sum::new);
-        let (is_ours, line) = (candidate, Some(Vec::new()));
-        Search { fault, offset, line, sum, is_ours, is_inner: false, only_zeros: true }
+impl Tail {
+    fn new(verdict: Verdict, fault: Fault, only_zeros: bool) -> Self {
+        let begin = match fault.defect {
+            Defect::Sum { .. } => verdict.segment,
+            _ => verdict.sound,
+        };
+        Tail { verdict, fault, only_zeros, begin, offset: begin, line: Vec::new(), closed: None, durable: 0 }
     }
 
-    fn feed(&mut self, mut chunk: &[u8]) {
-        self.only_zeros &= chunk.iter().all(|byte| *byte == 0);
-        while !chunk.is_empty() {
-            let end = memchr(b'\n', chunk).map(|i| i + 1);
-            let part = match &self.line {
-                None => end.unwrap_or(chunk.len()),
-                Some(line) => end.unwrap_or(chunk.len()).min(MAX_CHECKPOINT + 1 - line.len()),
-            };
-            let (bytes, rest) = chunk.split_at(part);
-            chunk = rest;
-            self.offset += part as u64;
-            let ended = bytes.ends_with(b"\n");
-            match self.line.take() {
-                None => {
-                    self.add(bytes);
-                    self.line = ended.then(Vec::new);
-                }
-                Some(mut line) => {
-                    line.extend_from_slice(bytes);
-                    if ended {
-                        self.end_line(&line);
-                        self.line = Some(Vec::new());
-                    } else if line.len() > MAX_CHECKPOINT {
-                        self.add(&line);
-                    } else {
-                        self.line = Some(line);
-                    }
-                }
+    /// Where in the file to begin.
+    pub fn begin(&self) -> u64 {
+        self.begin
+    }
+
+    /// Looks at the next bytes.
+    pub fn feed(&mut self, chunk: &[u8]) {
+        let mut rest = chunk;
+        while !rest.is_empty() {
+            if self.line.is_empty() {
+                let Some(skipped) = memchr(b'#', rest) else { break };
+                rest = &rest[skipped..];
             }
-        }
-    }
-
-    fn add(&mut self, bytes: &[u8]) {
-        if let Some(sum) = &mut self.sum {
-            sum.add(bytes);
-        }
-    }
-
-    fn end_line(&mut self, line: &[u8]) {
-        let start = self.offset - line.len() as u64;
-        match Checkpoint::parse(line).filter(|found| found.offset == start) {
-            None => self.add(line),
-            Some(found) => {
-                self.is_ours = true;
-                if let Some(mut sum) = self.sum.replace(Sum::new()) {
-                    sum.add(&line[..found.summed]);
-                    self.is_inner |= sum.value() == found.sum && found.durable > self.fault.offset;
+            let byte = rest[0];
+            rest = &rest[1..];
+            match byte {
+                b'#' => self.line.clear(),
+                b'\n' => {
+                    self.line.push(byte);
+                    self.end_line(self.offset + (chunk.len() - rest.len()) as u64);
+                    self.line.clear();
+                    continue;
                 }
+                _ if self.line.len() >= MAX_CHECKPOINT => {
+                    self.line.clear();
+                    continue;
+                }
+                _ => {}
             }
+            self.line.push(byte);
         }
+        self.offset += chunk.len() as u64;
+    }
+
+    /// A line that ends at `end` of the file.
+    fn end_line(&mut self, end: u64) {
+        let start = end - self.line.len() as u64;
+        let in_place = |found: &Checkpoint| found.offset == start && found.durable <= start;
+        if let Some(found) = Checkpoint::parse(&self.line).filter(in_place) {
+            self.closed.get_or_insert(found.durable);
+            self.durable = self.durable.max(found.durable);
+        }
+    }
+
+    /// The file ends: what is sound in spite of the defect, and whether a crash explains it.
+    pub fn finish(self) -> Verdict {
+        let Tail { mut verdict, mut fault, only_zeros, begin, closed, durable, .. } = self;
+        let cut = matches!(fault.defect, Defect::Truncated | Defect::OpenTransaction);
+        let is_ours = verdict.checkpoints > 0 || closed.is_some();
+        let is_inner = durable > begin;
+        let is_sum = matches!(fault.defect, Defect::Sum { .. });
+        let Verdict { sound, segment, .. } = verdict;
+        if is_inner || verdict.checkpoints > 0 && sound - segment > PAGE && !cut {
+            verdict.sound = segment;
+        } else if let Some(durable) = closed.or(is_sum.then_some(0)) {
+            // What was on disk before is what it was; the rest may be different from what was written.
+            verdict.sound = sound.min(durable.max(segment));
+        } else if only_zeros {
+            fault.defect = Defect::Zeros;
+        }
+        let bounded = is_ours && verdict.size - verdict.sound <= MAX_TORN;
+        let torn = !is_inner && (cut || bounded || fault.defect == Defect::Zeros);
+        verdict.ending = if torn { Ending::Torn(fault) } else { Ending::Damaged(fault) };
+        verdict
     }
 }
 

@@ -147,16 +147,17 @@ impl Encoder {
 
     fn list(&mut self, list: &ListRef<'_>) {
         self.count(list.part_count());
-        list.parts(|part| match part {
-            ListPart::Plain(bytes) => {
-                self.length(1);
-                self.string(bytes);
-            }
-            ListPart::Pack(bytes) => {
-                self.length(2);
-                self.string(bytes);
-            }
-        });
+        list.parts(|run| self.list_run(run));
+    }
+
+    /// A run of a list's elements.
+    pub(crate) fn list_run(&mut self, run: ListPart<'_>) {
+        let (container, bytes) = match run {
+            ListPart::Plain(bytes) => (1, bytes),
+            ListPart::Pack(bytes) => (2, bytes),
+        };
+        self.length(container);
+        self.string(bytes);
     }
 
     fn set(&mut self, set: &SetRef<'_>) {
@@ -193,32 +194,37 @@ impl Encoder {
                 self.bytes(&earliest.to_le_bytes());
                 self.string(bytes);
             }
-            (HashForm::TimedPack(earliest) | HashForm::Timed(earliest), _) => {
-                self.bytes(&earliest.to_le_bytes());
+            (HashForm::TimedPack(_) | HashForm::Timed(_) | HashForm::Table | HashForm::Valkey, _) => {
+                self.hash_head(form);
                 self.count(hash.len());
                 hash.for_each(|field| {
-                    self.length(field.deadline().map_or(0, |at| at - earliest + 1));
-                    self.element(field.name);
-                    self.element(field.value);
+                    self.hash_field(form, field.deadline(), |encoder| {
+                        encoder.element(field.name);
+                        encoder.element(field.value);
+                    });
                 });
             }
-            (HashForm::Table, _) => {
-                self.count(hash.len());
-                hash.for_each(|field| {
-                    self.element(field.name);
-                    self.element(field.value);
-                });
-            }
-            (HashForm::Valkey, _) => {
-                self.count(hash.len());
-                hash.for_each(|field| {
-                    self.element(field.name);
-                    self.element(field.value);
-                    // Deadlines are below 2^63, as commands and readers see to.
-                    let deadline = field.deadline().map_or(-1, |at| at as i64);
-                    self.bytes(&deadline.to_le_bytes());
-                });
-            }
+        }
+    }
+
+    /// What stands before the number of fields of a hash that is no listpack.
+    pub(crate) fn hash_head(&mut self, form: HashForm) {
+        if let HashForm::TimedPack(earliest) | HashForm::Timed(earliest) = form {
+            self.bytes(&earliest.to_le_bytes());
+        }
+    }
+
+    /// A field of a hash that is no listpack; `pair` writes its name and value.
+    #[inline]
+    pub(crate) fn hash_field(&mut self, form: HashForm, deadline: Option<u64>, pair: impl FnOnce(&mut Self)) {
+        if let HashForm::TimedPack(earliest) | HashForm::Timed(earliest) = form {
+            self.length(deadline.map_or(0, |at| at - earliest + 1));
+        }
+        pair(self);
+        if form == HashForm::Valkey {
+            // Deadlines are below 2^63, as commands and readers see to.
+            let deadline = deadline.map_or(-1, |at| at as i64);
+            self.bytes(&deadline.to_le_bytes());
         }
     }
 
@@ -241,7 +247,7 @@ impl Encoder {
         }
     }
 
-    fn id(&mut self, id: StreamId) {
+    pub(crate) fn id(&mut self, id: StreamId) {
         self.length(id.ms);
         self.length(id.seq);
     }
@@ -258,15 +264,22 @@ impl Encoder {
         }
         self.count(group.consumers().len());
         for (id, consumer) in group.consumers() {
-            self.string(consumer.name());
-            self.bytes(&consumer.seen_at.to_le_bytes());
-            let active = consumer.active_at.map_or(-1, |at| at as i64);
-            self.bytes(&active.to_le_bytes());
+            self.consumer(consumer.name(), consumer.seen_at, consumer.active_at);
             self.count(consumer.pending_len());
             for (id, _) in all(Some(id)) {
                 self.bytes(&id.to_bytes());
             }
         }
+    }
+}
+
+impl Encoder {
+    /// A consumer of a group, before what is pending for it.
+    pub(crate) fn consumer(&mut self, name: &[u8], seen_at: u64, active_at: Option<u64>) {
+        self.string(name);
+        self.bytes(&seen_at.to_le_bytes());
+        let active = active_at.map_or(-1, |at| at as i64);
+        self.bytes(&active.to_le_bytes());
     }
 }
 
@@ -278,7 +291,7 @@ fn set_packing<'a>(set: &SetRef<'a>) -> Option<(Packing, &'a [u8])> {
 
 /// How a hash is written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum HashForm {
+pub(crate) enum HashForm {
     /// A listpack of fields and values.
     Pack,
     Table,
@@ -298,16 +311,23 @@ impl HashForm {
                 // Its first deadline is far away, and it stays what it is.
                 Ok(HashForm::TimedPack(0))
             }
-            (None, _) => Ok(if is_packed { HashForm::Pack } else { HashForm::Table }),
+            (None, _) if is_packed => Ok(HashForm::Pack),
+            (Some(at), Format::Redis12) if is_packed => Ok(HashForm::TimedPack(at)),
+            (earliest, _) => HashForm::of_table(earliest, format),
+        }
+    }
+
+    /// The form of a table of fields, the first deadline of which is at `earliest` or later.
+    pub(crate) fn of_table(earliest: Option<u64>, format: Format) -> Result<HashForm, FieldDeadlines> {
+        match (earliest, format) {
+            (None, _) => Ok(HashForm::Table),
             (Some(_), Format::Common) => Err(FieldDeadlines),
-            (Some(at), Format::Redis12) => {
-                Ok(if is_packed { HashForm::TimedPack(at) } else { HashForm::Timed(at) })
-            }
+            (Some(at), Format::Redis12) => Ok(HashForm::Timed(at)),
             (Some(_), Format::Valkey80) => Ok(HashForm::Valkey),
         }
     }
 
-    fn kind(self) -> u8 {
+    pub(crate) fn kind(self) -> u8 {
         match self {
             HashForm::Pack => kind::HASH_PACK,
             HashForm::Table => kind::HASH,

@@ -1,10 +1,11 @@
 //! Writing a file, key by key.
 
-use carnelian_keyspace::Value;
+use carnelian_keyspace::{SnapshotPart, Value};
 
 use super::crc64::Crc64;
 use super::encode::{Encoder, FieldDeadlines};
 use super::format::{Format, op};
+use super::large::{Large, Shape};
 
 /// How a file is written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -32,6 +33,21 @@ pub struct Entry<'a> {
     pub key: &'a [u8],
     /// Its value.
     pub value: Value<'a>,
+    /// When it expires, in unix milliseconds.
+    pub deadline: Option<u64>,
+    /// Seconds since it was last used, to be remembered.
+    pub idle: Option<u64>,
+    /// The logarithmic counter of its use, to be remembered.
+    pub frequency: Option<u8>,
+}
+
+/// A key to write, without its value.
+#[derive(Clone, Copy, Debug)]
+pub struct Head<'a> {
+    /// The database.
+    pub db: usize,
+    /// The key.
+    pub key: &'a [u8],
     /// When it expires, in unix milliseconds.
     pub deadline: Option<u64>,
     /// Seconds since it was last used, to be remembered.
@@ -95,21 +111,47 @@ impl Writer {
     /// Fields of a hash have deadlines, and the format does not know such. Nothing of the key is written.
     pub fn entry(&mut self, entry: &Entry<'_>) -> Result<(), FieldDeadlines> {
         let kind = self.encoder.value_kind(&entry.value, self.options.format)?;
-        self.select(entry.db);
-        if let Some(at) = entry.deadline {
+        let Entry { db, key, deadline, idle, frequency, .. } = *entry;
+        self.head(kind, &Head { db, key, deadline, idle, frequency });
+        self.encoder.value(&entry.value, self.options.format)
+    }
+
+    /// What stands before a value.
+    fn head(&mut self, kind: u8, head: &Head<'_>) {
+        self.select(head.db);
+        if let Some(at) = head.deadline {
             self.encoder.byte(op::EXPIRE_MS);
             self.encoder.bytes(&at.to_le_bytes());
         }
-        if let Some(idle) = entry.idle {
+        if let Some(idle) = head.idle {
             self.encoder.byte(op::IDLE);
             self.encoder.length(idle);
         }
-        if let Some(frequency) = entry.frequency {
+        if let Some(frequency) = head.frequency {
             self.encoder.bytes(&[op::FREQUENCY, frequency]);
         }
         self.encoder.byte(kind);
-        self.encoder.string(entry.key);
-        self.encoder.value(&entry.value, self.options.format)
+        self.encoder.string(head.key);
+    }
+
+    /// Begins a collection whose parts come one by one. Other keys may be written in between.
+    ///
+    /// # Errors
+    /// As for [`Writer::entry`].
+    pub fn begin(&mut self, shape: Shape) -> Result<Large, FieldDeadlines> {
+        Large::begin(&mut self.encoder, shape, self.options.format)
+    }
+
+    /// Adds a part to a collection that was begun.
+    pub fn part(&mut self, large: &mut Large, part: SnapshotPart<'_>) {
+        large.part(&mut self.encoder, part);
+    }
+
+    /// Writes a collection of which all parts came, under its key.
+    pub fn end(&mut self, head: &Head<'_>, mut large: Large) {
+        large.finish(&mut self.encoder);
+        self.head(large.kind, head);
+        self.encoder.bytes(&large.out);
     }
 
     /// Bytes that were written and not taken.

@@ -93,6 +93,13 @@ pub struct Group {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ConsumerId(u32);
 
+impl ConsumerId {
+    /// The same as a number, below the number of consumers that the group had at most.
+    pub fn slot(self) -> u32 {
+        self.0
+    }
+}
+
 /// An entry that was delivered and not acknowledged.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Pending {

@@ -285,6 +285,8 @@ mod tests {
     #[test]
     fn manifests_are_told_from_logs() {
         assert!(is_manifest(b"#x\nfile a seq 1 type b\n"));
-        assert!(!is_manifest(b"*3\r\n$3\r\nset\r\n$4\r\nfile\r\n") && !is_manifest(b"") && !is_manifest(b"\n"));
+        assert!(
+            !is_manifest(b"*3\r\n$3\r\nset\r\n$4\r\nfile\r\n") && !is_manifest(b"") && !is_manifest(b"\n")
+        );
     }
 }

@@ -547,6 +547,17 @@ impl Engine {
         self.state.effects.take(buffer)
     }
 
+    /// The next effect names its database again, since it is the first one of another file.
+    pub fn restart_effects(&mut self) {
+        self.state.effects.forget_db();
+    }
+
+    /// What runs from now on are effects that were logged, here or by another server, or no longer: deadlines are kept as
+    /// they are and nothing expires, whatever the clock says, since what expired then is among the effects.
+    pub fn replay_effects(&mut self, on: bool) {
+        self.keyspace.hold_deadlines(on);
+    }
+
     /// The configuration in force.
     pub fn config(&self) -> &Config {
         &self.state.config

@@ -301,6 +301,7 @@ fn contained<R>(cx: &mut Ctx<'_>, run: impl FnOnce(&mut Ctx<'_>) -> R) -> R {
         cx.state.effects.begin_group();
     }
     let result = run(cx);
+    cx.state.effects.set_muted(false);
     if groups {
         cx.state.effects.end_group();
     }

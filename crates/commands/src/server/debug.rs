@@ -219,6 +219,7 @@ fn populate(cx: &mut Ctx<'_>) -> Result<(), Error> {
         if !write.exists() {
             write.set_raw(&value, Ttl::Clear);
             write.commit(&[]);
+            cx.effect(&[b"SET", &name, &value]);
         }
     }
     cx.out.ok();

@@ -89,6 +89,7 @@ impl Sum {
 }
 
 /// Makes the checkpoints of one file.
+#[derive(Clone)]
 pub struct Checkpoints {
     /// Bytes of the file so far.
     offset: u64,

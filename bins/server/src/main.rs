@@ -123,8 +123,9 @@ fn serve(config: Config, config_file: Option<PathBuf>) -> anyhow::Result<()> {
     log::info!("Server initialized");
     let mut outside = links::Outside { net: &mut net, host: &mut host };
     engine.load(&mut outside).map_err(|reason| anyhow::anyhow!(reason))?;
-    let mut adapter = Adapter { engine, host, ready };
+    let mut adapter = Adapter::new(engine, host, ready);
     net.run(&mut adapter)?;
+    adapter.finish(&mut net);
     if let Some(reason) = adapter.engine.failure() {
         anyhow::bail!(reason.to_owned());
     }

@@ -1,6 +1,6 @@
 //! The one way to execute a command: look it up, check it, run it, account for it.
 
-use carnelian_config::{Config, Directive, LoadError};
+use carnelian_config::{Config, Directive, LoadError, ShutdownFlags};
 use carnelian_keyspace::{Change, Key, Keyspace};
 use carnelian_resp::{Argv, Batch, Limits, ProtocolError, ReplyBuf};
 
@@ -484,7 +484,7 @@ impl Engine {
             watches: Watches::default(),
             effects: Effects::default(),
             pubsub: PubSub::default(),
-            persistence: Persistence::new(options.storage),
+            persistence: Persistence::new(options.storage, options.now_us / 1_000_000),
             gate: Gate::default(),
             monitors: Vec::new(),
             command_logs: CommandLogs::default(),
@@ -519,11 +519,19 @@ impl Engine {
     /// # Errors
     /// There is one that cannot be loaded. The reason is in the log.
     pub fn load(&mut self, links: &mut dyn Links) -> Result<(), String> {
-        let Engine { keyspace, state } = self;
-        Target { keyspace, state, links }.begin_at_start().map_err(|reason| {
+        self.target(links).begin_at_start().map_err(|reason| {
             log::warn!("{reason}");
             loading::FATAL.to_owned()
         })
+    }
+
+    fn target<'a>(&'a mut self, links: &'a mut dyn Links) -> Target<'a> {
+        Target { keyspace: &mut self.keyspace, state: &mut self.state, links }
+    }
+
+    /// Gets ready to end the process, saving if that is asked for. Whether it may end.
+    pub fn prepare_shutdown(&mut self, links: &mut dyn Links, flags: ShutdownFlags) -> bool {
+        self.target(links).prepare_shutdown(flags)
     }
 
     /// Whether a dataset is being loaded.
@@ -794,17 +802,19 @@ impl Engine {
         if is_due(self.state.next_cron_ms, now_ms) {
             self.state.next_cron_ms = now_ms + CRON_MS;
             self.cron(links, now_ms);
+            self.target(links).check_save_points();
         }
         if is_due(self.state.next_compact_ms, now_ms) {
             let pause = if self.keyspace.compact() { COMPACT_MS } else { CRON_MS };
             self.state.next_compact_ms = now_ms + pause;
         }
-        let work = if self.state.gate.loading {
-            let Engine { keyspace, state } = self;
-            Target { keyspace, state, links }.load_slice(began).map(|pause| now_ms + pause)
+        let mut target = self.target(links);
+        let work = if target.state.gate.loading {
+            target.load_slice(began).map(|pause| now_ms + pause)
         } else {
             self.expire_due(links, now_ms, began)
         };
+        let saving = self.target(links).drive().map(|pause| now_ms + pause);
         if self.keyspace.has_events() {
             notifications::publish(&mut self.keyspace, &mut self.state, links);
         }
@@ -812,7 +822,7 @@ impl Engine {
             self.serve_waiting(links);
         }
         self.keyspace.set_recording(!self.state.blocking.is_empty() || !self.state.watches.is_empty());
-        let wakes = [self.state.pauses.deadline(), self.state.blocking.deadline_ms(), work];
+        let wakes = [self.state.pauses.deadline(), self.state.blocking.deadline_ms(), work, saving];
         let wake = self.state.next_cron_ms.min(self.state.next_compact_ms);
         wakes.into_iter().flatten().fold(wake, u64::min)
     }

@@ -16,7 +16,9 @@ use crate::row::{Flags, Row};
 use crate::table::CommandId;
 use crate::transaction;
 
+pub(crate) mod commands;
 pub(crate) mod loading;
+pub(crate) mod saving;
 
 pub(crate) const FILE: Directive = Directive::named("dbfilename");
 
@@ -43,6 +45,7 @@ pub(crate) struct Persistence {
     pub(crate) loading: Option<Box<loading::Loading>>,
     /// What the last one loaded, or has loaded so far.
     pub(crate) loaded: loading::Figures,
+    pub(crate) saving: saving::Saving,
     /// Bytes of memory that the dataset took when it was saved, as the file that was loaded says.
     pub(crate) memory_then: u64,
     /// Why the server cannot go on.
@@ -50,12 +53,13 @@ pub(crate) struct Persistence {
 }
 
 impl Persistence {
-    pub(crate) fn new(storage: Storage) -> Self {
+    pub(crate) fn new(storage: Storage, now_s: u64) -> Self {
         Persistence {
             storage,
             loading: None,
             loaded: loading::Figures::default(),
             memory_then: 0,
+            saving: saving::Saving::new(now_s),
             failure: None,
         }
     }
@@ -84,7 +88,7 @@ impl State {
 
     /// Why commands that change the dataset are refused.
     pub(crate) fn refused_writes(&self) -> Option<Error> {
-        None
+        self.refused_for_save()
     }
 
     /// Whether a command may pass when not all may.

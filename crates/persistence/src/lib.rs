@@ -8,6 +8,24 @@ pub mod check;
 pub mod disk;
 pub mod rdb;
 mod read_ahead;
+pub mod save;
+pub mod snapshot;
 
 pub use read_ahead::{Ahead, ReadAhead};
-pub mod snapshot;
+
+use std::time::Duration;
+
+/// Makes loading and saving slow, for tests: microseconds per key if positive, keys per microsecond if negative.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct KeyDelay(pub i64);
+
+impl KeyDelay {
+    /// How long a number of keys takes.
+    pub fn of(self, keys: u64) -> Duration {
+        match self.0 {
+            0 => Duration::ZERO,
+            1.. => Duration::from_micros(self.0.unsigned_abs().saturating_mul(keys)),
+            _ => Duration::from_nanos(keys.saturating_mul(1000) / self.0.unsigned_abs()),
+        }
+    }
+}

@@ -50,6 +50,12 @@ impl Ctx<'_> {
         if row.flags.contains(Flags::WRITE) && !may_write {
             return Err(Error::Text("ERR Write commands are not allowed from read-only scripts."));
         }
+        if self.state.gate.writes
+            && row.flags.contains(Flags::WRITE)
+            && let Some(error) = self.state.refused_writes()
+        {
+            return Err(error);
+        }
         Ok((id, row))
     }
 

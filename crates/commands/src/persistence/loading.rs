@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use carnelian_config::Directive;
 use carnelian_keyspace::Keyspace;
 use carnelian_persistence::rdb::{self, Fault, LoadOptions, Loader, Progress};
-use carnelian_persistence::{Ahead, ReadAhead};
+use carnelian_persistence::{Ahead, KeyDelay, ReadAhead};
 use carnelian_scripting::{Host, LogLevel, Policy, Replication, Verdict};
 
 use super::FILE;
@@ -347,9 +347,9 @@ impl Loading {
         let keys = current.source.decoder.figures().keys;
         let step = current.step(target).map_err(|reason| format!("{}: {reason}", current.source.name()))?;
         let figures = current.source.decoder.figures();
-        let delay = delay_ns(target.state.config.int(KEY_DELAY), figures.keys - keys);
-        if delay > 0 {
-            self.not_before_ns = target.links.clock_ns() + delay;
+        let delay = KeyDelay(target.state.config.int(KEY_DELAY)).of(figures.keys - keys);
+        if !delay.is_zero() {
+            self.not_before_ns = target.links.clock_ns() + delay.as_nanos() as u64;
         }
         target.state.persistence.loaded = self.before.plus(figures);
         if step == Step::Done {
@@ -388,15 +388,6 @@ impl Figures {
             expired: self.expired + other.expired,
             empty: self.empty + other.empty,
         }
-    }
-}
-
-/// `key-load-delay` for a number of keys: microseconds per key if positive, keys per microsecond if negative.
-pub(crate) fn delay_ns(setting: i64, keys: u64) -> u64 {
-    match setting {
-        0 => 0,
-        1.. => setting.unsigned_abs() * keys * 1000,
-        _ => keys * 1000 / setting.unsigned_abs(),
     }
 }
 
@@ -485,6 +476,7 @@ impl Target<'_> {
 
     fn loaded_at_start(&mut self) {
         let loading = self.end();
+        self.state.persistence.saving.set_clean(self.keyspace.stats().dirty);
         let nanos = loading.map_or(0, |l| self.links.clock_ns().saturating_sub(l.began_ns));
         log::info!("DB loaded from disk: {:.3} seconds", nanos as f64 / 1e9);
     }

@@ -135,6 +135,7 @@ fn set(cx: &mut Ctx<'_>) -> Result<(), Error> {
     }
     cx.state.settings.reload(&cx.state.config, cx.keyspace);
     cx.state.scripting.reload(&cx.state.config);
+    cx.state.update_gate();
     cx.out.ok();
     Ok(())
 }

@@ -9,6 +9,7 @@ use crate::args::{is, text};
 use crate::context::Ctx;
 use crate::error::Error;
 use crate::help;
+use crate::persistence::commands::reload;
 use crate::row::{Flags, Group, Handler, Row};
 
 const ENABLE: Directive = Directive::named("enable-debug-command");
@@ -88,6 +89,13 @@ static TOOLS: &[Tool] = &[
         syntax: "<size>",
         summary: "Sets from which size on elements of large lists stand alone; 0 for what exceeds a node.",
         run: quicklist_packed_threshold,
+    },
+    Tool {
+        name: "RELOAD",
+        words: (0, usize::MAX),
+        syntax: "[MERGE] [NOFLUSH] [NOSAVE]",
+        summary: "Saves the dataset and loads it again.",
+        run: reload,
     },
     Tool {
         name: "SET-ACTIVE-EXPIRE",

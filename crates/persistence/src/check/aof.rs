@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::rdb::RdbCheck;
-use crate::aof::{Ending, Scanner, Verdict, Visit};
+use crate::aof::{Ending, Scan, Scanner, Verdict, Visit};
 use crate::rdb::Progress;
 
 /// How an RDB preamble begins.
@@ -42,10 +42,9 @@ impl Visit for Time {
 }
 
 /// What a look at a file came to.
-#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct AofReport {
-    /// About the log; `None`: the preamble is damaged.
-    pub verdict: Option<Verdict>,
+    /// About the log; `None`: the preamble is damaged. Behind a defect the file is to be read once more.
+    pub scan: Option<Scan>,
     /// Where the first note of a later time stands than the one that was asked for.
     pub cut: Option<u64>,
 }
@@ -139,11 +138,11 @@ impl AofCheck {
             debug_assert!(truncated, "a preamble that has ended is followed by a log");
             self.insane();
         }
-        let verdict = match std::mem::replace(&mut self.stage, Stage::Lost) {
+        let scan = match std::mem::replace(&mut self.stage, Stage::Lost) {
             Stage::Log(scanner) => Some(scanner.finish()),
             _ => None,
         };
-        AofReport { verdict, cut: self.time.cut }
+        AofReport { scan, cut: self.time.cut }
     }
 }
 
@@ -228,10 +227,19 @@ mod tests {
 
     const SET: &[u8] = b"*3\r\n$3\r\nset\r\n$3\r\nfoo\r\n$5\r\nhello\r\n";
 
-    fn check(bytes: &[u8], chunk: usize, until: Option<u64>) -> (AofReport, String) {
+    fn check(bytes: &[u8], chunk: usize, until: Option<u64>) -> (Option<Verdict>, Option<u64>, String) {
         let mut check = AofCheck::new("x", 0, until);
         bytes.chunks(chunk).for_each(|chunk| check.feed(chunk));
-        (check.finish(), check.take_lines())
+        let report = check.finish();
+        let verdict = report.scan.map(|scan| match scan {
+            Scan::Done(verdict) => verdict,
+            Scan::Again(mut tail) => {
+                let begin = usize::try_from(tail.begin()).expect("a short file");
+                bytes[begin..].chunks(chunk).for_each(|chunk| tail.feed(chunk));
+                tail.finish()
+            }
+        });
+        (verdict, report.cut, check.take_lines())
     }
 
     fn lost(bytes: &[u8], chunk: usize) -> u64 {
@@ -245,23 +253,23 @@ mod tests {
         let preamble = b"REDIS0011\xff\0\0\0\0\0\0\0\0";
         for chunk in [1, 3, 10, 1000] {
             for (head, size) in [(&b""[..], 33), (preamble, 51)] {
-                let (report, lines) = check(&[head, SET].concat(), chunk, None);
-                let verdict = report.verdict.expect("a log");
+                let (verdict, _, lines) = check(&[head, SET].concat(), chunk, None);
+                let verdict = verdict.expect("a log");
                 assert_eq!((verdict.ending, verdict.size, verdict.sound), (Ending::Clean, size, size));
                 assert_eq!(lines.contains("RDB preamble is OK"), !head.is_empty());
             }
-            let (report, lines) = check(&preamble[..12], chunk, None);
-            assert_eq!(report.verdict, None);
+            let (verdict, _, lines) = check(&preamble[..12], chunk, None);
+            assert_eq!(verdict, None);
             assert!(lines.ends_with("RDB preamble of AOF file is not sane, aborting.\n"), "{lines}");
         }
-        assert_eq!(check(b"*1", 1, None).0.verdict.map(|verdict| verdict.sound), Some(0));
-        assert_eq!(check(b"", 1, None).0.verdict.map(|verdict| verdict.ending), Some(Ending::Clean));
+        assert_eq!(check(b"*1", 1, None).0.map(|verdict| verdict.sound), Some(0));
+        assert_eq!(check(b"", 1, None).0.map(|verdict| verdict.ending), Some(Ending::Clean));
     }
 
     #[test]
     fn lines_are_those_of_the_real_tool() {
-        let (report, _) = check(&[SET, b"!!!"].concat(), 5, None);
-        let lines = describe("x.aof", &report.verdict.expect("a log"), 0);
+        let (verdict, ..) = check(&[SET, b"!!!"].concat(), 5, None);
+        let lines = describe("x.aof", &verdict.expect("a log"), 0);
         let wanted = "AOF analyzed: filename=x.aof, size=36, ok_up_to=33, ok_up_to_line=8, diff=3\n";
         assert!(lines.ends_with(wanted), "{lines}");
         assert!(lines.starts_with("0x              21: At offset 33, "), "{lines}");
@@ -270,7 +278,7 @@ mod tests {
     #[test]
     fn a_time_has_a_place() {
         let log = [b"#TS:5\r\n", SET, b"#TS:7\r\n", SET].concat();
-        let cut = |until| check(&log, 4, Some(until)).0.cut;
+        let cut = |until| check(&log, 4, Some(until)).1;
         assert_eq!([cut(4), cut(5), cut(6), cut(7)], [Some(0), Some(40), Some(40), None]);
     }
 

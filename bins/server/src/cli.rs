@@ -48,6 +48,7 @@ Usage: carnelian-server [/path/to/redis.conf] [options] [-]
        carnelian-server -v or --version
        carnelian-server -h or --help
        carnelian-server --check-rdb FILE (or started as redis-check-rdb)
+       carnelian-server --check-aof [--fix|--truncate-to-timestamp SECONDS] FILE (or started as redis-check-aof)
 
 Options are directives of redis.conf, and count more than the file:
        carnelian-server --port 7777 --loglevel verbose

@@ -1,5 +1,7 @@
 //! The server as redis-check-rdb and redis-check-aof: reads the files, prints what `persistence::check` says of them.
 
+mod aof;
+
 use std::ffi::{OsStr, OsString};
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
@@ -19,19 +21,23 @@ const CHUNK: usize = 1 << 20;
 pub(crate) enum Tool {
     /// redis-check-rdb.
     CheckRdb,
+    /// redis-check-aof.
+    CheckAof,
 }
 
 impl Tool {
     /// From the name under which the program was started: `redis-check-rdb`, `valkey-check-rdb` and so on.
     pub(crate) fn named(program: &OsStr) -> Option<Tool> {
         let name = Path::new(program).file_name()?.to_string_lossy();
-        name.contains("check-rdb").then_some(Tool::CheckRdb)
+        let has = |part| name.contains(part);
+        has("check-rdb").then_some(Tool::CheckRdb).or(has("check-aof").then_some(Tool::CheckAof))
     }
 
     /// From the first argument.
     pub(crate) fn of_flag(argument: &[u8]) -> Option<Tool> {
         match argument {
             b"--check-rdb" => Some(Tool::CheckRdb),
+            b"--check-aof" => Some(Tool::CheckAof),
             _ => None,
         }
     }
@@ -49,7 +55,12 @@ pub(crate) struct Call {
 /// Does what the tool does. The exit code is 0 if all is well.
 pub(crate) fn run(call: &Call) -> ExitCode {
     let done = match call.tool {
+        _ if is_version_wanted(call) => Ok(true),
         Tool::CheckRdb => check_rdb(call),
+        Tool::CheckAof => {
+            let (mut input, mut out) = (io::stdin().lock(), io::stdout().lock());
+            aof::run(&RealDisk, &call.program, &call.arguments, now(), &mut input, &mut out)
+        }
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,
@@ -61,17 +72,31 @@ pub(crate) fn run(call: &Call) -> ExitCode {
     }
 }
 
+/// Prints the version if that is all that was asked for.
+fn is_version_wanted(call: &Call) -> bool {
+    let [argument] = &call.arguments[..] else { return false };
+    let is_wanted = argument == "-v" || argument == "--version";
+    if is_wanted {
+        let name = match call.tool {
+            Tool::CheckRdb => "redis-check-rdb",
+            Tool::CheckAof => "redis-check-aof",
+        };
+        println!("{}", cli::version_line(process::ALLOCATOR).replacen("Redis server", name, 1));
+    }
+    is_wanted
+}
+
+/// The time, in unix milliseconds.
+fn now() -> u64 {
+    u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or(0)
+}
+
 fn check_rdb(call: &Call) -> io::Result<bool> {
     let [file] = &call.arguments[..] else {
         eprintln!("Usage: {} <rdb-file-name>", call.program);
         return Ok(false);
     };
-    if file == "-v" || file == "--version" {
-        println!("{}", cli::version_line(process::ALLOCATOR).replacen("Redis server", "redis-check-rdb", 1));
-        return Ok(true);
-    }
-    let now = jiff::Timestamp::now().as_millisecond();
-    let mut check = RdbCheck::new(&file.to_string_lossy(), u64::try_from(now).unwrap_or(0));
+    let mut check = RdbCheck::new(&file.to_string_lossy(), now());
     let mut out = io::stdout().lock();
     look_at(&RealDisk, Path::new(file), &mut check, &mut out)
 }
@@ -130,6 +155,7 @@ mod tests {
     fn the_programs_name_chooses_the_tool() {
         assert_eq!(Tool::named(OsStr::new("/usr/bin/redis-check-rdb")), Some(Tool::CheckRdb));
         assert_eq!(Tool::named(OsStr::new("valkey-check-rdb")), Some(Tool::CheckRdb));
+        assert_eq!(Tool::named(OsStr::new("./valkey-check-aof")), Some(Tool::CheckAof));
         assert_eq!(Tool::named(OsStr::new("/check-rdb/carnelian-server")), None);
     }
 }

@@ -58,6 +58,12 @@ impl Effects {
         self.db = None;
     }
 
+    /// Bytes that were not taken.
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// The bytes since the last call: whole groups, each effect as a client would send it. `buffer` takes their place.
     pub(crate) fn take(&mut self, buffer: Vec<u8>) -> Vec<u8> {
         debug_assert!(self.group.is_none(), "a group is not cut");

@@ -5,6 +5,7 @@ use carnelian_config::{Access, Directive, SetError};
 use crate::context::Ctx;
 use crate::error::Error;
 use crate::help;
+use crate::persistence::aof::APPENDONLY;
 use crate::row::{Flags, Group, Row};
 
 const PROTECTED_CONFIGS: Directive = Directive::named("enable-protected-configs");
@@ -135,6 +136,11 @@ fn set(cx: &mut Ctx<'_>) -> Result<(), Error> {
     }
     cx.state.settings.reload(&cx.state.config, cx.keyspace);
     cx.state.scripting.reload(&cx.state.config);
+    if let Err(reason) = cx.target().reload_log() {
+        log::warn!("{reason}");
+        cx.state.config.revert(changes);
+        return Err(refusal(SetError::apply(APPENDONLY, "Unable to turn on AOF. Check server logs.".to_owned())));
+    }
     cx.state.update_gate();
     cx.out.ok();
     Ok(())

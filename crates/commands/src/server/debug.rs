@@ -9,7 +9,7 @@ use crate::args::{is, text};
 use crate::context::Ctx;
 use crate::error::Error;
 use crate::help;
-use crate::persistence::commands::reload;
+use crate::persistence::commands::{load_aof, reload};
 use crate::row::{Flags, Group, Handler, Row};
 
 const ENABLE: Directive = Directive::named("enable-debug-command");
@@ -53,6 +53,13 @@ static TOOLS: &[Tool] = &[
         syntax: "<key>",
         summary: "Writes to the log how much a listpack holds.",
         run: listpack,
+    },
+    Tool {
+        name: "LOADAOF",
+        words: (0, 0),
+        syntax: "",
+        summary: "Puts the append only file on disk and loads the dataset from it.",
+        run: load_aof,
     },
     Tool { name: "LOG", words: (1, 1), syntax: "<message>", summary: "Writes to the log.", run: log },
     Tool {

@@ -52,6 +52,10 @@ pub(crate) fn run(args: Vec<String>) -> anyhow::Result<()> {
             }
             let server = binary.start(&args, None)?;
             let mut client = server.connect()?;
+            if variant == "large" {
+                // Large elements of lists get nodes of their own.
+                client.call(&["DEBUG", "QUICKLIST-PACKED-THRESHOLD", "100b"])?;
+            }
             dataset::fill(&mut client, binary.kind)?;
             let text = view::dataset(&mut client, binary.kind.has_field_deadlines())?;
             let saved = client.call(&["SAVE"])?;

@@ -16,7 +16,8 @@ pub(super) fn dataset(client: &mut Client, field_deadlines: bool) -> anyhow::Res
     let mut lines = Vec::new();
     for db in 0..DATABASES {
         client.call(&["SELECT", &db.to_string()])?;
-        for key in texts(&client.call(&["KEYS", "*"])?)? {
+        let keys = client.call(&["KEYS", "*"])?;
+        for key in texts(&keys)? {
             let line =
                 value(client, &key, field_deadlines).with_context(|| key.escape_ascii().to_string())?;
             lines.push(format!("{db} {line}"));
@@ -54,6 +55,9 @@ pub(super) fn value(client: &mut Client, key: &[u8], field_deadlines: bool) -> a
 }
 
 fn shown(bytes: &[u8]) -> String {
+    if bytes.is_empty() {
+        return "\"\"".to_owned();
+    }
     bytes.escape_ascii().to_string().replace(' ', "\\x20")
 }
 
@@ -111,7 +115,7 @@ fn facts(reply: &[u8], names: &[&str]) -> anyhow::Result<String> {
         let name = String::from_utf8(text(pair[0])?)?;
         if names.contains(&name.as_str()) {
             let value = reply::payload(pair[1]).map_or_else(
-                || String::from_utf8_lossy(pair[1]).trim().trim_start_matches(':').to_owned(),
+                || reply::integer(pair[1]).map_or("nil".to_owned(), |number| number.to_string()),
                 shown,
             );
             out.push(format!("{name}={value}"));

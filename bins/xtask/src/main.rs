@@ -5,6 +5,7 @@
 mod check;
 mod diff;
 mod docs;
+mod durable;
 mod effects;
 mod options;
 mod record;
@@ -15,7 +16,7 @@ use std::process::ExitCode;
 use anyhow::bail;
 
 const USAGE: &str =
-    "usage: cargo xtask <check | docs | record [CASE...] | diff [OPTION...] | effects [OPTION...]>";
+    "usage: cargo xtask <check | docs | record [CASE...] | diff [OPTION...] | effects [OPTION...] | corpus | exchange | crash>";
 
 fn main() -> ExitCode {
     match run(std::env::args().skip(1).collect()) {
@@ -37,6 +38,9 @@ fn run(mut args: Vec<String>) -> anyhow::Result<()> {
         "record" => record::run(args),
         "diff" => diff::run(args),
         "effects" => effects::run(args),
+        "corpus" => durable::corpus::run(args),
+        "exchange" => durable::exchange::run(args),
+        "crash" => durable::crash::run(args),
         _ => bail!(USAGE),
     }
 }

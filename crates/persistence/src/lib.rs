@@ -4,6 +4,7 @@
 //! replace. Nothing here knows a clock or commands.
 
 pub mod aof;
+pub mod check;
 pub mod disk;
 pub mod rdb;
 mod read_ahead;

@@ -158,7 +158,7 @@ impl Sink for Target<'_> {
             }
             Event::Function(code) => state.loaded.functions.push(code.into_owned()),
             Event::ModuleData(name) | Event::ModuleValue(name) => return Err(Fault::Module(name)),
-            Event::Sizes { .. } | Event::End => {}
+            Event::Sizes { .. } | Event::End { .. } => {}
         }
         Ok(())
     }

@@ -19,6 +19,8 @@ use crate::transaction;
 pub(crate) mod commands;
 pub(crate) mod loading;
 pub(crate) mod saving;
+#[cfg(test)]
+mod tests;
 
 pub(crate) const FILE: Directive = Directive::named("dbfilename");
 

@@ -2,8 +2,10 @@
 //! notes. Commands are typed and replies are shown as redis-cli does.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use carnelian_config::{Change, Config, Directive};
+use carnelian_persistence::disk::FaultyDisk;
 use carnelian_resp::{Batch, Decoder, Limits, Protocol, ReplyBuf, RequestParser};
 
 use crate::engine::{BatchOutcome, Engine, Next, Options};
@@ -44,10 +46,16 @@ impl Session {
 
     /// Some directives set, one client.
     pub(crate) fn with(directives: &[(&str, &str)]) -> Session {
+        Session::with_storage(directives, &FaultyDisk::new(0))
+    }
+
+    /// The same, on a disk that may hold a dataset.
+    pub(crate) fn with_storage(directives: &[(&str, &str)], disk: &FaultyDisk) -> Session {
         let mut config = Config::new();
         for (name, value) in directives {
             let directive = Directive::find(name.as_bytes()).expect("the directive exists");
-            config.assign(directive, &[value.as_bytes()]).expect("the value is valid");
+            let words: Vec<&[u8]> = value.split(' ').map(str::as_bytes).collect();
+            config.assign(directive, &words).expect("the value is valid");
         }
         let now_us = START_MS * 1000;
         let engine = Engine::new(Options {
@@ -55,12 +63,17 @@ impl Session {
             hash_seed: (1, 2),
             random_seed: 3,
             now_us,
-            storage: Storage::none(),
+            storage: Storage { disk: Arc::new(disk.clone()), wake: Arc::new(|| {}) },
         });
         let mut session = Session { engine, outside: Outside::default(), clients: Vec::new() };
         session.advance_ms(0);
         session.connect();
         session
+    }
+
+    /// Begins to load what is on the disk.
+    pub(crate) fn load(&mut self) -> Result<(), String> {
+        self.engine.load(&mut self.outside)
     }
 
     /// Adds a client and returns its index.

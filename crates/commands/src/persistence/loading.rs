@@ -169,13 +169,15 @@ impl Dump {
         if self.loader.loaded().aux.len() > self.reported {
             self.report(target);
         }
-        match progress {
-            Progress::Done if !self.loader.rest().is_empty() => {
-                log::warn!("There are bytes after the end of the dump file, which are ignored.");
-                Ok(())
-            }
-            Progress::Done | Progress::More => Ok(()),
+        if progress == Progress::More || self.loader.rest().is_empty() {
+            return Ok(());
         }
+        // A damaged version may have hidden that there is a checksum.
+        if self.loader.loaded().version.is_some_and(|version| !version.has_checksum()) {
+            return Err("Bad file format reading the RDB file: it goes on after its end".to_owned());
+        }
+        log::warn!("There are bytes after the end of the dump file, which are ignored.");
+        Ok(())
     }
 
     /// Tells the log what the file says about itself.

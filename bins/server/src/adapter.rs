@@ -26,6 +26,8 @@ impl Adapter {
         if !self.is_prepared {
             self.woken(net);
         }
+        self.engine.close_log(&mut Outside { net: &mut *net, host: &mut self.host });
+        net.flush_all();
     }
 }
 

@@ -26,6 +26,7 @@ use crate::table::{CommandId, Found, Table};
 use crate::transaction;
 use crate::watches::Watches;
 
+pub(crate) mod replay;
 pub(crate) mod scripts;
 pub(crate) mod waiting;
 
@@ -136,6 +137,8 @@ pub(crate) struct State {
     pub(crate) touch: bool,
     /// Whether checksums of payloads are not compared: for tests of damage.
     pub(crate) skip_checksums: bool,
+    /// Whether scripts may execute commands that are not for them: for tests of such.
+    pub(crate) scripts_unbound: bool,
 }
 
 /// A command of a batch, looked up.
@@ -210,6 +213,7 @@ fn call_handler<'a>(
     if state.effects.is_on() {
         let changed = keyspace.stats().dirty != dirty;
         state.effects.finish(keyspace, changed, db, call.argv);
+        state.note_logged(call.slot);
     }
     if keyspace.has_events() {
         notifications::publish(keyspace, state, links);
@@ -272,6 +276,7 @@ impl State {
         self.monitors.retain(|other| *other != id);
         self.pauses.forget(id);
         self.blocking.leave(id);
+        self.persistence.aof.forget(id);
     }
 
     fn limits(&self, id: ClientId) -> Limits {
@@ -372,6 +377,7 @@ impl State {
     /// Whether a command has to wait for the end of a CLIENT PAUSE.
     fn is_paused(&self, slot: usize, id: CommandId) -> bool {
         self.pauses.is_on() && self.pauses.holds(self.may_write(slot, id))
+            || self.persistence.aof.full && self.may_write(slot, id)
     }
 
     /// Whether a command may change the dataset. EXEC may if a command of its transaction may.
@@ -442,6 +448,8 @@ impl State {
                 keyspace.peek(db, key).is_some()
             };
             watches.swapped(pair, &mut exists, &mut spoil);
+            // Looking has removed what was due already when it came: that is no change for those who had no such key.
+            keyspace.drain_changes(&mut |_| {});
         }
     }
 }
@@ -498,6 +506,7 @@ impl Engine {
             next_compact_ms: 0,
             touch: true,
             skip_checksums: false,
+            scripts_unbound: false,
         };
         Engine { keyspace, state }
     }
@@ -534,6 +543,11 @@ impl Engine {
         self.target(links).prepare_shutdown(flags)
     }
 
+    /// Puts everything that is logged on disk: to be called when the process ends.
+    pub fn close_log(&mut self, links: &mut dyn Links) {
+        self.target(links).close_log();
+    }
+
     /// Whether a dataset is being loaded.
     pub fn is_loading(&self) -> bool {
         self.state.gate.loading
@@ -553,6 +567,17 @@ impl Engine {
     pub fn take_effects(&mut self, buffer: Vec<u8>) -> Vec<u8> {
         self.state.effects.note_expired(&mut self.keyspace);
         self.state.effects.take(buffer)
+    }
+
+    /// The next effect names its database again, since it is the first one of another file.
+    pub fn restart_effects(&mut self) {
+        self.state.effects.forget_db();
+    }
+
+    /// What runs from now on are effects that were logged, here or by another server, or no longer: deadlines are kept as
+    /// they are and nothing expires, whatever the clock says, since what expired then is among the effects.
+    pub fn replay_effects(&mut self, on: bool) {
+        self.keyspace.hold_deadlines(on);
     }
 
     /// The configuration in force.
@@ -596,6 +621,29 @@ impl Engine {
     /// Executes the commands of a batch in order, until the connection is to end or to pause. `buf` is the buffer that
     /// was parsed into `batch`.
     pub fn run_batch(
+        &mut self,
+        links: &mut dyn Links,
+        client: ClientId,
+        batch: &Batch,
+        buf: &[u8],
+        out: &mut ReplyBuf,
+    ) -> BatchOutcome {
+        let logged = self.state.log_end();
+        let outcome = self.run_commands(links, client, batch, buf, out);
+        self.hold_if_logged(links, client, logged);
+        outcome
+    }
+
+    /// A client that has changed something since the log ended at `before` is told so when that is on disk, if it has to
+    /// be.
+    #[inline]
+    fn hold_if_logged(&mut self, links: &mut dyn Links, client: ClientId, before: u64) {
+        if self.state.persistence.aof.holds && self.state.log_end() > before {
+            links.hold(client, self.state.log_end());
+        }
+    }
+
+    fn run_commands(
         &mut self,
         links: &mut dyn Links,
         client: ClientId,
@@ -702,7 +750,11 @@ impl Engine {
             Ok(id) if self.state.is_paused(slot, id) => {
                 let client = self.state.clients.at(slot);
                 client.flags |= ClientFlags::PAUSED;
-                self.state.pauses.add(client.id);
+                if self.state.persistence.aof.full {
+                    self.state.persistence.aof.stalled.push(client.id);
+                } else {
+                    self.state.pauses.add(client.id);
+                }
                 return Next::Pause;
             }
             Ok(id) if self.state.is_queued(slot, id) => {
@@ -756,6 +808,10 @@ impl Engine {
         if !state.blocking.is_retry() {
             state.show(links, slot, &ran, out);
         }
+        if let Some(wait) = state.persistence.aof.take_request() {
+            state.begin_sync_wait(slot, wait);
+            return Next::Wait;
+        }
         if let Some(wait) = state.blocking.take_request() {
             self.begin_wait(slot, id, &ran, wait);
             return Next::Wait;
@@ -792,6 +848,7 @@ impl Engine {
             self.state.next_cron_ms = now_ms + CRON_MS;
             self.cron(links, now_ms);
             self.target(links).check_save_points();
+            self.target(links).check_log_growth();
         }
         if is_due(self.state.next_compact_ms, now_ms) {
             let pause = if self.keyspace.compact() { COMPACT_MS } else { CRON_MS };
@@ -811,7 +868,8 @@ impl Engine {
             self.serve_waiting(links);
         }
         self.keyspace.set_recording(!self.state.blocking.is_empty() || !self.state.watches.is_empty());
-        let wakes = [self.state.pauses.deadline(), self.state.blocking.deadline_ms(), work, saving];
+        let logging = self.target(links).drive_log(now_us).map(|pause| now_ms + pause);
+        let wakes = [self.state.pauses.deadline(), self.state.blocking.deadline_ms(), work, saving, logging];
         let wake = self.state.next_cron_ms.min(self.state.next_compact_ms);
         wakes.into_iter().flatten().fold(wake, u64::min)
     }

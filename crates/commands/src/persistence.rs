@@ -16,6 +16,7 @@ use crate::row::{Flags, Row};
 use crate::table::CommandId;
 use crate::transaction;
 
+pub(crate) mod aof;
 pub(crate) mod commands;
 pub(crate) mod loading;
 pub(crate) mod saving;
@@ -48,6 +49,7 @@ pub(crate) struct Persistence {
     /// What the last one loaded, or has loaded so far.
     pub(crate) loaded: loading::Figures,
     pub(crate) saving: saving::Saving,
+    pub(crate) aof: aof::Aof,
     /// Bytes of memory that the dataset took when it was saved, as the file that was loaded says.
     pub(crate) memory_then: u64,
     /// Why the server cannot go on.
@@ -62,6 +64,7 @@ impl Persistence {
             loaded: loading::Figures::default(),
             memory_then: 0,
             saving: saving::Saving::new(now_s),
+            aof: aof::Aof::default(),
             failure: None,
         }
     }
@@ -90,7 +93,7 @@ impl State {
 
     /// Why commands that change the dataset are refused.
     pub(crate) fn refused_writes(&self) -> Option<Error> {
-        self.refused_for_save()
+        self.refused_for_save().or_else(|| self.refused_for_log())
     }
 
     /// Whether a command may pass when not all may.

@@ -102,6 +102,18 @@ impl Scripting {
         }
     }
 
+    /// Whether a script or a function runs.
+    pub(crate) fn is_active(&self) -> bool {
+        self.scripts.is_none() || self.functions.is_none()
+    }
+
+    /// What CONFIG RESETSTAT resets.
+    pub(crate) fn reset_stats(&mut self) {
+        if let Some(scripts) = &mut self.scripts {
+            scripts.reset_evicted();
+        }
+    }
+
     /// The scripts. No command needs them while one runs.
     pub(crate) fn scripts(&mut self) -> &mut Scripts {
         self.scripts.as_mut().expect("no script runs")
@@ -301,6 +313,7 @@ fn contained<R>(cx: &mut Ctx<'_>, run: impl FnOnce(&mut Ctx<'_>) -> R) -> R {
         cx.state.effects.begin_group();
     }
     let result = run(cx);
+    cx.state.effects.set_muted(false);
     if groups {
         cx.state.effects.end_group();
     }

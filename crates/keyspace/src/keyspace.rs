@@ -159,7 +159,11 @@ pub struct Keyspace {
     events: Option<Box<EventLog>>,
     pool: Arc<PagePool>,
     hasher: Hasher,
+    /// The time against which deadlines are judged; 0 while they are held.
     now: u64,
+    /// The time that access clocks tell.
+    clock: u64,
+    deadlines_held: bool,
     policy: AccessPolicy,
     touch: bool,
     active_expire: bool,
@@ -193,6 +197,8 @@ impl Keyspace {
             pool,
             hasher,
             now: 0,
+            clock: 0,
+            deadlines_held: false,
             policy: AccessPolicy::default(),
             touch: true,
             active_expire: true,
@@ -220,12 +226,29 @@ impl Keyspace {
     /// Sets the time, in unix milliseconds, against which deadlines are judged from now on.
     #[inline]
     pub fn set_now(&mut self, unix_ms: u64) {
-        self.now = unix_ms;
+        self.clock = unix_ms;
+        self.now = if self.deadlines_held { 0 } else { unix_ms };
+    }
+
+    /// The time against which deadlines are judged: as last set, or 0 while they are held.
+    pub fn now(&self) -> u64 {
+        self.now
     }
 
     /// The time as last set.
-    pub fn now(&self) -> u64 {
-        self.now
+    pub(crate) fn clock(&self) -> u64 {
+        self.clock
+    }
+
+    /// Lets nothing expire, for effects that are replayed: what expired then is among them.
+    pub fn hold_deadlines(&mut self, held: bool) {
+        self.deadlines_held = held;
+        self.set_now(self.clock);
+    }
+
+    /// Whether nothing expires at present.
+    pub fn holds_deadlines(&self) -> bool {
+        self.deadlines_held
     }
 
     /// What access clocks measure. A change makes the clocks of existing keys meaningless until their next
@@ -370,7 +393,7 @@ impl Keyspace {
     #[inline]
     fn touch(&mut self, entry: Entry) {
         if self.touch {
-            entry.set_access(self.policy.used(entry.access(), self.now, &mut self.random));
+            entry.set_access(self.policy.used(entry.access(), self.clock, &mut self.random));
         }
     }
 
@@ -398,7 +421,7 @@ impl Keyspace {
     }
 
     pub(crate) fn new_head(&self, deadline: Option<u64>) -> Head {
-        Head { deadline, access: self.policy.created(self.now), epoch: self.epoch }
+        Head { deadline, access: self.policy.created(self.clock), epoch: self.epoch }
     }
 
     pub(crate) fn insert(
@@ -745,7 +768,7 @@ impl Keyspace {
 
     /// When the next key may be due, in unix milliseconds: a lower bound.
     pub fn next_deadline(&self) -> Option<u64> {
-        if !self.active_expire {
+        if !self.active_expire || self.deadlines_held {
             return None;
         }
         self.dbs.iter().filter_map(|db| db.table.next_deadline()).min()

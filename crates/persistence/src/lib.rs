@@ -3,6 +3,7 @@
 //! The formats take bytes and return bytes or events. Files are reached through [`disk::Disk`] only, which tests
 //! replace. Nothing here knows a clock or commands.
 
+pub mod aof;
 pub mod disk;
 pub mod rdb;
 mod read_ahead;

@@ -2,6 +2,7 @@
 
 use super::FILE;
 use super::loading::{Merge, Source, Target};
+use super::saving::Job;
 use crate::args::is;
 use crate::context::Ctx;
 use crate::error::Error;
@@ -9,6 +10,31 @@ use crate::row::{Acl, Flags, Group, Row};
 use carnelian_keyspace::Free;
 
 pub(crate) static ROWS: &[Row] = &[
+    Row {
+        name: "bgrewriteaof",
+        summary: "Rewrites the append only file while the server goes on.",
+        since: "1.0.0",
+        group: Group::Server,
+        arity: 1,
+        flags: Flags::ADMIN.union(Flags::NOSCRIPT).union(Flags::NO_ASYNC_LOADING),
+        complexity: "O(1)",
+        run: bgrewriteaof,
+        ..Row::EMPTY
+    },
+    Row {
+        name: "waitaof",
+        summary: "Waits until the client's changes are on disk.",
+        since: "7.2.0",
+        group: Group::Generic,
+        arity: 4,
+        flags: Flags::BLOCKING,
+        acl: Acl::CONNECTION.union(Acl::BLOCKING),
+        syntax: "numlocal numreplicas timeout",
+        complexity: "O(1)",
+        tips: &["request_policy:all_shards", "response_policy:agg_min"],
+        run: super::aof::wait_aof,
+        ..Row::EMPTY
+    },
     Row {
         name: "bgsave",
         summary: "Saves all databases to disk while the server goes on.",
@@ -57,7 +83,7 @@ impl Ctx<'_> {
 }
 
 fn save(cx: &mut Ctx<'_>) -> Result<(), Error> {
-    if cx.state.persistence.saving.job.is_some() {
+    if is_saving(cx) {
         return Err(IN_PROGRESS);
     }
     cx.state.persistence.saving.saves += 1;
@@ -76,8 +102,14 @@ fn bgsave(cx: &mut Ctx<'_>) -> Result<(), Error> {
         Some(word) if cx.argv.len() == 2 && is(word, "CANCEL") => return cancel(cx),
         Some(_) => return Err(Error::Syntax),
     }
-    if cx.state.persistence.saving.job.is_some() {
+    if is_saving(cx) {
         return Err(IN_PROGRESS);
+    }
+    if !schedule && cx.state.persistence.saving.job.is_some() {
+        return Err(Error::Text(
+            "ERR Another child process is active (AOF?): can't BGSAVE right now. Use BGSAVE SCHEDULE in order to \
+             schedule a BGSAVE whenever possible.",
+        ));
     }
     // A transaction is not cut in two, and what is left of a walk that was given up comes first.
     if schedule && !cx.target().is_free() || !cx.may_block || cx.keyspace.snapshot_active() {
@@ -92,10 +124,49 @@ fn bgsave(cx: &mut Ctx<'_>) -> Result<(), Error> {
     Ok(())
 }
 
+/// Whether a dump file is being written.
+fn is_saving(cx: &Ctx<'_>) -> bool {
+    cx.state.persistence.saving.job.as_ref().is_some_and(Job::is_dump)
+}
+
+fn bgrewriteaof(cx: &mut Ctx<'_>) -> Result<(), Error> {
+    if cx.state.persistence.aof.rewriting_since().is_some() {
+        return Err(Error::Text("ERR Background append only file rewriting already in progress"));
+    }
+    // A transaction is not cut in two, and what is left of another snapshot comes first.
+    if !cx.target().is_free() || !cx.may_block {
+        cx.state.persistence.aof.scheduled = true;
+        cx.state.persistence.aof.failures = 0;
+        cx.out.simple("Background append only file rewriting scheduled");
+        return Ok(());
+    }
+    if !cx.target().begin_rewrite() {
+        return Err(Error::Text(
+            "ERR Can't execute an AOF background rewriting. Please check the server logs for more information.",
+        ));
+    }
+    cx.out.simple("Background append only file rewriting started");
+    Ok(())
+}
+
+/// DEBUG LOADAOF: puts everything on disk, empties the databases and loads the append only file.
+pub(crate) fn load_aof(cx: &mut Ctx<'_>) -> Result<(), Error> {
+    cx.no_effect();
+    if let Err(reason) = cx.target().reload_from_log() {
+        log::warn!("{reason}");
+        return Err(Error::Text("ERR Error trying to load the AOF files, check server logs."));
+    }
+    let dirty = cx.keyspace.stats().dirty;
+    cx.state.persistence.saving.set_clean(dirty);
+    log::info!("Append Only File loaded by DEBUG LOADAOF");
+    cx.out.ok();
+    Ok(())
+}
+
 /// Gives up the save that is under way, or planned.
 fn cancel(cx: &mut Ctx<'_>) -> Result<(), Error> {
     let scheduled = std::mem::take(&mut cx.state.persistence.saving.scheduled);
-    if cx.target().cancel_save() {
+    if is_saving(cx) && cx.target().cancel_save() {
         cx.out.simple("Background saving cancelled");
     } else if scheduled {
         cx.out.simple("Scheduled background saving cancelled");

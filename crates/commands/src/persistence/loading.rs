@@ -10,12 +10,15 @@ use std::path::{Path, PathBuf};
 
 use carnelian_config::Directive;
 use carnelian_keyspace::Keyspace;
+use carnelian_persistence::aof::{Checkpoints, Ending, FileKind, Scan, Scanner, Verdict as Scanned};
 use carnelian_persistence::rdb::{self, Fault, LoadOptions, Loader, Progress};
 use carnelian_persistence::{Ahead, KeyDelay, ReadAhead};
 use carnelian_scripting::{Host, LogLevel, Policy, Replication, Verdict};
 
 use super::FILE;
+use super::aof::APPENDONLY;
 use crate::args::text;
+use crate::engine::replay::Replay;
 use crate::engine::{Beside, State};
 use crate::links::Links;
 use crate::scripting::host::log_line;
@@ -25,6 +28,11 @@ pub(crate) const FATAL: &str = "Fatal error loading the DB, check server logs. E
 
 const CHECKSUM: Directive = Directive::named("rdbchecksum");
 const KEY_DELAY: Directive = Directive::named("key-load-delay");
+const LOAD_TRUNCATED: Directive = Directive::named("aof-load-truncated");
+
+/// How dumps begin.
+const MAGIC: &[u8] = b"REDIS";
+const VALKEY_MAGIC: &[u8] = b"VALKEY";
 
 /// Bytes that are decoded between two looks at the clock.
 const PIECE: usize = 32 << 10;
@@ -68,6 +76,10 @@ pub(crate) struct Source {
 pub(crate) enum Decoder {
     /// A dump file.
     Rdb(Box<Dump>),
+    /// A log that is only looked at.
+    Scan(Box<LogScan>),
+    /// A log, perhaps behind a dump.
+    Log(Box<LogFile>),
 }
 
 /// A dump file while it is loaded.
@@ -133,6 +145,28 @@ impl Source {
         Source { path, decoder: Decoder::Rdb(Box::new(Dump { loader, reported: 0 })) }
     }
 
+    /// A log that is to be looked at. Only the last one may end early.
+    fn scan(path: PathBuf, is_last: bool) -> Source {
+        let scanner = Scanner::new(0);
+        Source { path: path.clone(), decoder: Decoder::Scan(Box::new(LogScan { scanner, path, is_last })) }
+    }
+
+    /// A log, or the base of one. `is_continued`: more will be appended to it.
+    fn log(path: PathBuf, state: &State, is_continued: bool) -> Source {
+        let check_sum = state.config.flag(CHECKSUM) && !state.skip_checksums;
+        let loader = Loader::new(LoadOptions { check_sum, drop_expired: false, replace: false });
+        let log = LogFile {
+            dump: Some(Dump { loader, reported: 0 }),
+            head: Vec::new(),
+            is_known: false,
+            replay: Replay::new(),
+            offset: 0,
+            is_continued,
+            figures: Figures::default(),
+        };
+        Source { path, decoder: Decoder::Log(Box::new(log)) }
+    }
+
     fn name(&self) -> String {
         self.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
     }
@@ -142,7 +176,15 @@ impl Decoder {
     /// Decodes the next bytes. The error is a line for the log.
     fn feed(&mut self, bytes: &[u8], target: &mut Target<'_>) -> Result<(), String> {
         match self {
-            Decoder::Rdb(dump) => dump.feed(bytes, target),
+            Decoder::Rdb(dump) => match dump.feed(bytes, target)? {
+                Some(rest) => dump.check_rest(&rest),
+                None => Ok(()),
+            },
+            Decoder::Scan(scan) => {
+                scan.scanner.feed(bytes, &mut ());
+                Ok(())
+            }
+            Decoder::Log(log) => log.feed(bytes, target),
         }
     }
 
@@ -150,6 +192,8 @@ impl Decoder {
     fn finish(&mut self, target: &mut Target<'_>) -> Result<(), String> {
         match self {
             Decoder::Rdb(dump) => dump.finish(target),
+            Decoder::Scan(scan) => scan.finish(target),
+            Decoder::Log(log) => log.finish(target),
         }
     }
 
@@ -159,17 +203,28 @@ impl Decoder {
                 let loaded = dump.loader.loaded();
                 Figures { keys: loaded.keys, expired: loaded.expired, empty: loaded.empty }
             }
+            Decoder::Scan(_) => Figures::default(),
+            Decoder::Log(log) => log.figures(),
         }
     }
 }
 
 impl Dump {
-    fn feed(&mut self, bytes: &[u8], target: &mut Target<'_>) -> Result<(), String> {
+    /// At the end of the dump, returns what follows.
+    fn feed(&mut self, bytes: &[u8], target: &mut Target<'_>) -> Result<Option<Vec<u8>>, String> {
         let progress = self.loader.feed(bytes, target.keyspace).map_err(|error| describe(&error))?;
         if self.loader.loaded().aux.len() > self.reported {
             self.report(target);
         }
-        if progress == Progress::More || self.loader.rest().is_empty() {
+        match progress {
+            Progress::Done => Ok(Some(self.loader.rest().to_vec())),
+            Progress::More => Ok(None),
+        }
+    }
+
+    /// Judges what follows a dump that is a file of its own.
+    fn check_rest(&self, rest: &[u8]) -> Result<(), String> {
+        if rest.is_empty() {
             return Ok(());
         }
         // A damaged version may have hidden that there is a checksum.
@@ -214,6 +269,148 @@ impl Dump {
         };
         log::info!("Done loading RDB, keys loaded: {keys}, keys expired: {expired}{empty}.");
         Ok(())
+    }
+}
+
+/// A log that is looked at before anything is loaded, so that damage is found in time.
+pub(crate) struct LogScan {
+    scanner: Scanner,
+    path: PathBuf,
+    is_last: bool,
+}
+
+/// A log while it is replayed, and the dump in front of it while that is loaded.
+pub(crate) struct LogFile {
+    dump: Option<Dump>,
+    /// The first bytes, until it is known whether they begin a dump.
+    head: Vec<u8>,
+    is_known: bool,
+    replay: Replay,
+    /// Bytes of the file so far.
+    offset: u64,
+    is_continued: bool,
+    figures: Figures,
+}
+
+impl LogScan {
+    /// Judges the log, and cuts off what a crash left behind.
+    fn finish(&mut self, target: &mut Target<'_>) -> Result<(), String> {
+        let verdict = self.verdict(target).map_err(|error| unreadable(&self.path, &error))?;
+        if self.is_last {
+            target.state.persistence.aof.resume = Some(Checkpoints::at(verdict.segment));
+        }
+        let name = self.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        match &verdict.ending {
+            Ending::Clean => Ok(()),
+            Ending::Torn(_) if !self.is_last => {
+                Err("Fatal error: the truncated file is not the last file".to_owned())
+            }
+            Ending::Torn(fault) if !target.state.config.flag(LOAD_TRUNCATED) => Err(format!(
+                "Unexpected end of file reading the append only file {name} ({fault}). You can: 1) Make a backup of your \
+                 AOF file, then use ./redis-check-aof --fix <filename.manifest>. 2) Alternatively you can set the \
+                 'aof-load-truncated' configuration option to yes and restart the server."
+            )),
+            Ending::Torn(fault) => {
+                log::warn!("!!! Warning: short read while loading the AOF file {name}!!!");
+                log::warn!("AOF {name} loaded anyway because aof-load-truncated is enabled");
+                let (sound, size) = (verdict.sound, verdict.size);
+                log::warn!("Truncating the AOF {name} at offset {sound}, of {size} bytes: {fault}");
+                self.cut(sound, target)
+                    .map_err(|error| format!("Error truncating the AOF file {name}: {error}"))
+            }
+            Ending::Damaged(fault) => Err(format!(
+                "Bad file format reading the append only file {name}: make a backup of your AOF file, then use \
+                 ./redis-check-aof --fix <filename.manifest>. It is sound up to offset {}; {fault}",
+                verdict.sound
+            )),
+        }
+    }
+
+    fn verdict(&mut self, target: &Target<'_>) -> io::Result<Scanned> {
+        let scanner = std::mem::replace(&mut self.scanner, Scanner::new(0));
+        let mut tail = match scanner.finish() {
+            Scan::Done(verdict) => return Ok(verdict),
+            Scan::Again(tail) => tail,
+        };
+        let mut file = target.state.persistence.storage.disk.open(&self.path)?;
+        let mut buffer = vec![0; PIECE * 8];
+        let mut at = 0;
+        loop {
+            let count = file.read(&mut buffer)?;
+            if count == 0 {
+                return Ok(tail.finish());
+            }
+            let skipped = usize::try_from(tail.begin().saturating_sub(at)).unwrap_or(usize::MAX).min(count);
+            tail.feed(&buffer[skipped..count]);
+            at += count as u64;
+        }
+    }
+
+    fn cut(&self, len: u64, target: &Target<'_>) -> io::Result<()> {
+        let mut file = target.state.persistence.storage.disk.append(&self.path)?;
+        file.truncate(len)?;
+        file.sync()
+    }
+}
+
+impl LogFile {
+    fn feed(&mut self, bytes: &[u8], target: &mut Target<'_>) -> Result<(), String> {
+        if self.is_continued
+            && let Some(checkpoints) = &mut target.state.persistence.aof.resume
+        {
+            let skipped = checkpoints.offset().saturating_sub(self.offset).min(bytes.len() as u64);
+            checkpoints.add(&bytes[skipped as usize..]);
+        }
+        self.offset += bytes.len() as u64;
+        if self.is_known {
+            return self.decode(bytes, target);
+        }
+        self.head.extend_from_slice(bytes);
+        if self.head.len() < MAGIC.len() {
+            return Ok(());
+        }
+        self.is_known = true;
+        let head = std::mem::take(&mut self.head);
+        if !head.starts_with(MAGIC) && !head.starts_with(VALKEY_MAGIC) {
+            self.dump = None;
+        }
+        self.decode(&head, target)
+    }
+
+    fn decode(&mut self, bytes: &[u8], target: &mut Target<'_>) -> Result<(), String> {
+        let Some(dump) = &mut self.dump else { return self.replay.feed(bytes, target) };
+        let Some(rest) = dump.feed(bytes, target)? else { return Ok(()) };
+        self.end_dump(target)?;
+        if rest.is_empty() { Ok(()) } else { self.replay.feed(&rest, target) }
+    }
+
+    fn end_dump(&mut self, target: &mut Target<'_>) -> Result<(), String> {
+        let Some(mut dump) = self.dump.take() else { return Ok(()) };
+        dump.finish(target)?;
+        let loaded = dump.loader.loaded();
+        self.figures = Figures { keys: loaded.keys, expired: loaded.expired, empty: loaded.empty };
+        Ok(())
+    }
+
+    fn finish(&mut self, target: &mut Target<'_>) -> Result<(), String> {
+        if self.is_known {
+            self.end_dump(target)?;
+        } else {
+            self.replay.feed(&std::mem::take(&mut self.head), target)?;
+        }
+        if self.replay.is_complete() {
+            return Ok(());
+        }
+        // Logs were looked at before; this is the end of a base.
+        if !target.state.config.flag(LOAD_TRUNCATED) {
+            return Err("Unexpected end of file reading the append only file".to_owned());
+        }
+        log::warn!("The base of the append only file ends early, which aof-load-truncated allows.");
+        Ok(())
+    }
+
+    fn figures(&self) -> Figures {
+        Figures { keys: self.figures.keys + self.replay.commands(), ..self.figures }
     }
 }
 
@@ -399,6 +596,9 @@ impl Target<'_> {
     /// # Errors
     /// There is something, and it cannot be loaded.
     pub(crate) fn begin_at_start(&mut self) -> Result<(), String> {
+        if self.state.config.flag(APPENDONLY) {
+            return self.begin_log_at_start();
+        }
         let path = self.state.path_of(self.links, FILE);
         match self.state.persistence.storage.disk.len(&path) {
             Ok(_) => {}
@@ -476,10 +676,43 @@ impl Target<'_> {
         step
     }
 
+    fn begin_log_at_start(&mut self) -> Result<(), String> {
+        let files = self.log_sources()?;
+        if files.is_empty() {
+            return self.begin_logging();
+        }
+        self.keyspace.hold_deadlines(true);
+        self.begin(files)
+    }
+
+    /// The files of the append only file: first the logs are looked at, then everything is loaded.
+    pub(crate) fn log_sources(&mut self) -> Result<Vec<Source>, String> {
+        let files = self.log_files()?;
+        let last = files.len().saturating_sub(1);
+        let mut sources = Vec::new();
+        for (i, (path, kind)) in files.iter().enumerate() {
+            if *kind == FileKind::Log {
+                sources.push(Source::scan(path.clone(), i == last));
+            }
+        }
+        for (i, (path, kind)) in files.into_iter().enumerate() {
+            let is_continued = i == last && kind == FileKind::Log;
+            sources.push(Source::log(path, self.state, is_continued));
+        }
+        Ok(sources)
+    }
+
     fn loaded_at_start(&mut self) {
         let loading = self.end();
         self.state.persistence.saving.set_clean(self.keyspace.stats().dirty);
         let nanos = loading.map_or(0, |l| self.links.clock_ns().saturating_sub(l.began_ns));
+        if self.state.config.flag(APPENDONLY) {
+            log::info!("DB loaded from append only file: {:.3} seconds", nanos as f64 / 1e9);
+            if let Err(reason) = self.begin_logging() {
+                self.failed_at_start(&reason);
+            }
+            return;
+        }
         log::info!("DB loaded from disk: {:.3} seconds", nanos as f64 / 1e9);
     }
 
@@ -491,6 +724,7 @@ impl Target<'_> {
     }
 
     fn end(&mut self) -> Option<Box<Loading>> {
+        self.keyspace.hold_deadlines(false);
         let loading = self.state.persistence.loading.take();
         self.state.update_gate();
         loading

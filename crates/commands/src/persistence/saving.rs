@@ -6,12 +6,13 @@
 //! next one.
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use carnelian_config::{Directive, ShutdownFlags};
 use carnelian_persistence::KeyDelay;
-use carnelian_persistence::rdb::{Format, WriteOptions};
+use carnelian_persistence::rdb::{Format, WriteOptions, Writer};
 use carnelian_persistence::save::{Plan, Save, SaveError, Saved};
 use carnelian_persistence::snapshot::{Access, Capture};
 use carnelian_scripting::Library;
@@ -52,6 +53,8 @@ pub(crate) enum Purpose {
     Background,
     /// The dump file, while everybody waits.
     Foreground,
+    /// The base of the append only file, while the server goes on.
+    Rewrite,
 }
 
 /// A snapshot that is being written.
@@ -121,6 +124,11 @@ impl Job {
         now_s.saturating_sub(self.began_s)
     }
 
+    /// Whether it is a dump file.
+    pub(crate) fn is_dump(&self) -> bool {
+        self.purpose != Purpose::Rewrite
+    }
+
     /// Keys that were written, and all.
     pub(crate) fn progress(&self) -> (u64, u64) {
         (self.save.keys(), self.keys)
@@ -179,9 +187,11 @@ impl Target<'_> {
     }
 
     /// What the file is to be, and where.
-    fn plan(&mut self, background: bool) -> Plan {
-        let target = self.state.path_of(self.links, FILE);
+    fn plan(&mut self, purpose: Purpose, target: PathBuf) -> Plan {
         let pid = self.links.identity().pid;
+        let is_base = purpose == Purpose::Rewrite;
+        let temporary =
+            if is_base { format!("temp-rewriteaof-bg-{pid}.aof") } else { format!("temp-{pid}.rdb") };
         let allocated = self.links.process().allocated + self.keyspace.memory().used as u64;
         let config = &self.state.config;
         let databases = 0..self.keyspace.databases();
@@ -198,17 +208,18 @@ impl Target<'_> {
             policy if policy.ends_with("-lfu") => Access::Frequency(now_ms),
             _ => Access::Nothing,
         };
-        let facts: [(&str, String); 4] = [
+        let facts: [(&str, String); 5] = [
             ("redis-ver", REDIS_VERSION.to_owned()),
             ("redis-bits", usize::BITS.to_string()),
             ("ctime", (now_ms / 1000).to_string()),
             ("used-mem", allocated.to_string()),
+            ("aof-base", u8::from(is_base).to_string()),
         ];
         let delay = KeyDelay(config.int(KEY_DELAY));
         let counts = |db| (db, self.keyspace.len(db), self.keyspace.volatile_len(db));
         Plan {
             disk: Arc::clone(&self.state.persistence.storage.disk),
-            temporary: target.with_file_name(format!("temp-{pid}.rdb")),
+            temporary: target.with_file_name(temporary),
             target,
             options,
             access,
@@ -222,14 +233,32 @@ impl Target<'_> {
                 .map(Library::code)
                 .map(Into::into)
                 .collect(),
-            background,
+            background: purpose != Purpose::Foreground,
             delay,
         }
     }
 
     /// Begins a snapshot of this moment. No other one is under way, nor the rest of one.
     fn begin_job(&mut self, purpose: Purpose) -> io::Result<()> {
-        let plan = self.plan(purpose == Purpose::Background);
+        let target = self.state.path_of(self.links, FILE);
+        self.begin_job_at(purpose, target)
+    }
+
+    /// Begins the snapshot of a rewrite, which becomes the file `target`.
+    pub(crate) fn begin_rewrite_job(&mut self, target: PathBuf) -> io::Result<()> {
+        self.begin_job_at(Purpose::Rewrite, target)
+    }
+
+    /// A file that holds what there is, without waiting for a thread: for a base without keys.
+    pub(crate) fn empty_base(&mut self) -> Vec<u8> {
+        let plan = self.plan(Purpose::Rewrite, PathBuf::new());
+        let mut writer = Writer::new(plan.options);
+        plan.aux.iter().for_each(|(name, value)| writer.aux(name, value));
+        writer.finish()
+    }
+
+    fn begin_job_at(&mut self, purpose: Purpose, target: PathBuf) -> io::Result<()> {
+        let plan = self.plan(purpose, target);
         let access = plan.access;
         let keys = plan.databases.iter().map(|(_, keys, _)| *keys as u64).sum();
         let (save, sender) = Save::start(plan, Arc::clone(&self.state.persistence.storage.wake))?;
@@ -328,6 +357,13 @@ impl Target<'_> {
         if outcome.is_err() {
             self.keyspace.abort_snapshot();
         }
+        if job.purpose == Purpose::Rewrite {
+            if let Err(error) = &outcome {
+                log::warn!("Error writing the base of the append only file: {error}");
+            }
+            self.end_rewrite(outcome.is_ok());
+            return outcome.is_ok();
+        }
         let now_s = self.now_s();
         let saving = &mut self.state.persistence.saving;
         let background = job.purpose == Purpose::Background;
@@ -403,7 +439,9 @@ impl Target<'_> {
 
     /// All keys are gone: what is being saved is of no use any more, and the file is to be empty too.
     pub(crate) fn flushed_all(&mut self) {
-        self.cancel_save();
+        if self.state.persistence.saving.job.as_ref().is_some_and(Job::is_dump) {
+            self.cancel_save();
+        }
         if !self.state.config.save_points().is_empty() {
             let dirty = self.keyspace.stats().dirty;
             self.state.persistence.saving.set_clean(dirty);

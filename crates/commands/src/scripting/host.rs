@@ -138,8 +138,10 @@ impl Host for ScriptHost<'_, '_> {
         log_line(level, text);
     }
 
-    /// Nothing yet follows what scripts change, so nothing is kept from it.
-    fn set_replication(&mut self, _: Replication) {}
+    /// Effects are one stream: what a script keeps from the log is kept from everybody.
+    fn set_replication(&mut self, replication: Replication) {
+        self.cx.state.effects.set_muted(!replication.aof);
+    }
 
     fn tick(&mut self) -> Verdict {
         let spent = self.cx.links.clock_ns().saturating_sub(self.began_ns);

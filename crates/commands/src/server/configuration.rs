@@ -5,6 +5,7 @@ use carnelian_config::{Access, Directive, SetError};
 use crate::context::Ctx;
 use crate::error::Error;
 use crate::help;
+use crate::persistence::aof::APPENDONLY;
 use crate::row::{Flags, Group, Row};
 
 const DIR: Directive = Directive::named("dir");
@@ -97,6 +98,7 @@ fn get(cx: &mut Ctx<'_>) -> Result<(), Error> {
 
 fn resetstat(cx: &mut Ctx<'_>) -> Result<(), Error> {
     cx.state.stats.reset();
+    cx.state.scripting.reset_stats();
     cx.keyspace.reset_stats();
     cx.links.reset_totals();
     cx.out.ok();
@@ -140,6 +142,14 @@ fn set(cx: &mut Ctx<'_>) -> Result<(), Error> {
     }
     cx.state.settings.reload(&cx.state.config, cx.keyspace);
     cx.state.scripting.reload(&cx.state.config);
+    if let Err(reason) = cx.target().reload_log() {
+        log::warn!("{reason}");
+        cx.state.config.revert(changes);
+        return Err(refusal(SetError::apply(
+            APPENDONLY,
+            "Unable to turn on AOF. Check server logs.".to_owned(),
+        )));
+    }
     cx.state.update_gate();
     cx.out.ok();
     Ok(())

@@ -10,7 +10,7 @@ use crate::args::{is, text};
 use crate::context::Ctx;
 use crate::error::Error;
 use crate::help;
-use crate::persistence::commands::reload;
+use crate::persistence::commands::{load_aof, reload};
 use crate::row::{Flags, Group, Handler, Row};
 use digest::Hash;
 
@@ -55,6 +55,13 @@ static TOOLS: &[Tool] = &[
         syntax: "<key>",
         summary: "Writes to the log how much a listpack holds.",
         run: listpack,
+    },
+    Tool {
+        name: "LOADAOF",
+        words: (0, 0),
+        syntax: "",
+        summary: "Puts the append only file on disk and loads the dataset from it.",
+        run: load_aof,
     },
     Tool { name: "LOG", words: (1, 1), syntax: "<message>", summary: "Writes to the log.", run: log },
     Tool {
@@ -105,6 +112,13 @@ static TOOLS: &[Tool] = &[
         syntax: "<0|1>",
         summary: "Turns the removal of expired keys that nobody reads off or on.",
         run: set_active_expire,
+    },
+    Tool {
+        name: "SET-DISABLE-DENY-SCRIPTS",
+        words: (1, 1),
+        syntax: "<0|1>",
+        summary: "Lets scripts execute commands that are not for them, or not.",
+        run: set_disable_deny_scripts,
     },
     Tool {
         name: "SET-SKIP-CHECKSUM-VALIDATION",
@@ -197,6 +211,12 @@ fn set_active_expire(cx: &mut Ctx<'_>) -> Result<(), Error> {
     Ok(())
 }
 
+fn set_disable_deny_scripts(cx: &mut Ctx<'_>) -> Result<(), Error> {
+    cx.state.scripts_unbound = is_on(cx.arg(2));
+    cx.out.ok();
+    Ok(())
+}
+
 fn set_skip_checksums(cx: &mut Ctx<'_>) -> Result<(), Error> {
     cx.state.skip_checksums = is_on(cx.arg(2));
     cx.out.ok();
@@ -229,6 +249,7 @@ fn populate(cx: &mut Ctx<'_>) -> Result<(), Error> {
         if !write.exists() {
             write.set_raw(&value, Ttl::Clear);
             write.commit(&[]);
+            cx.effect(&[b"SET", &name, &value]);
         }
     }
     cx.out.ok();
@@ -236,6 +257,15 @@ fn populate(cx: &mut Ctx<'_>) -> Result<(), Error> {
 }
 
 fn object(cx: &mut Ctx<'_>) -> Result<(), Error> {
+    // What is due but still there is shown too.
+    let held = cx.keyspace.holds_deadlines();
+    cx.keyspace.hold_deadlines(true);
+    let result = describe_object(cx);
+    cx.keyspace.hold_deadlines(held);
+    result
+}
+
+fn describe_object(cx: &mut Ctx<'_>) -> Result<(), Error> {
     let now = cx.now_ms();
     let item = cx.keyspace.peek(cx.db, cx.key(2)).ok_or(Error::NoSuchKey)?;
     let length = match item.value() {

@@ -10,6 +10,7 @@ use crate::args::is;
 use crate::context::Ctx;
 use crate::engine::REDIS_VERSION;
 use crate::error::Error;
+use crate::persistence::aof::Phase;
 use crate::persistence::saving::Job;
 use crate::pubsub::Kind;
 use crate::row::{Acl, Flags, Group, Row};
@@ -256,23 +257,41 @@ fn persistence(cx: &mut Ctx<'_>, to: &mut Lines) {
     to.put("current_save_keys_processed", saved);
     to.put("current_save_keys_total", keys);
     to.put("rdb_changes_since_last_save", saving.unsaved(dirty));
-    to.put("rdb_bgsave_in_progress", u8::from(saving.job.is_some()));
+    let job = saving.job.as_ref().filter(|job| job.is_dump());
+    to.put("rdb_bgsave_in_progress", u8::from(job.is_some()));
     to.put("rdb_last_save_time", saving.last_save_s);
     to.put("rdb_last_bgsave_status", if saving.last_ok { "ok" } else { "err" });
     to.put("rdb_last_bgsave_time_sec", seconds(saving.last_duration_s));
-    to.put("rdb_current_bgsave_time_sec", seconds(saving.job.as_ref().map(|job| job.seconds(now_ms / 1000))));
+    to.put("rdb_current_bgsave_time_sec", seconds(job.map(|job| job.seconds(now_ms / 1000))));
     to.put("rdb_saves", saving.saves);
     to.put("rdb_last_cow_size", 0);
     let persistence = &cx.state.persistence;
     to.put("rdb_last_load_keys_expired", persistence.loaded.expired);
     to.put("rdb_last_load_keys_loaded", persistence.loaded.keys);
-    to.zeros(&["aof_enabled", "aof_rewrite_in_progress", "aof_rewrite_scheduled"]);
-    to.put("aof_last_rewrite_time_sec", -1);
-    to.put("aof_current_rewrite_time_sec", -1);
-    to.put("aof_last_bgrewrite_status", "ok");
-    to.zeros(&["aof_rewrites", "aof_rewrites_consecutive_failures"]);
-    to.put("aof_last_write_status", "ok");
+    let aof = &persistence.aof;
+    to.put("aof_enabled", u8::from(aof.phase != Phase::Off));
+    let since = aof.rewriting_since();
+    to.put("aof_rewrite_in_progress", u8::from(since.is_some()));
+    to.put("aof_rewrite_scheduled", u8::from(aof.scheduled));
+    to.put("aof_last_rewrite_time_sec", seconds(aof.last_duration_s));
+    to.put(
+        "aof_current_rewrite_time_sec",
+        seconds(since.map(|began_s| (now_ms / 1000).saturating_sub(began_s))),
+    );
+    to.put("aof_last_bgrewrite_status", if aof.last_failed { "err" } else { "ok" });
+    to.put("aof_rewrites", aof.rewrites);
+    to.put("aof_rewrites_consecutive_failures", aof.failures);
+    to.put("aof_last_write_status", if aof.error.is_some() { "err" } else { "ok" });
     to.zeros(&["aof_last_cow_size", "module_fork_in_progress", "module_fork_last_cow_size"]);
+    if aof.phase != Phase::Off {
+        let (is_syncing, delayed) = aof.syncs();
+        to.put("aof_current_size", aof.current_size());
+        to.put("aof_base_size", aof.base_size);
+        to.put("aof_pending_rewrite", 0);
+        to.put("aof_buffer_length", aof.queued());
+        to.put("aof_pending_bio_fsync", u8::from(is_syncing));
+        to.put("aof_delayed_fsync", delayed);
+    }
     to.put("snapshot_longest_slice_usec", persistence.saving.longest_slice_us());
     if let Some(loading) = &persistence.loading {
         let (loaded, total) = loading.progress();

@@ -105,6 +105,7 @@ fn bgsave(cx: &mut Ctx<'_>) -> Result<(), Error> {
     if is_saving(cx) {
         return Err(IN_PROGRESS);
     }
+    cx.target().hurry_rest();
     if !schedule && cx.state.persistence.saving.job.is_some() {
         return Err(Error::Text(
             "ERR Another child process is active (AOF?): can't BGSAVE right now. Use BGSAVE SCHEDULE in order to \
@@ -141,7 +142,9 @@ fn bgrewriteaof(cx: &mut Ctx<'_>) -> Result<(), Error> {
         return Ok(());
     }
     if !cx.target().begin_rewrite() {
-        return Err(Error::Text("ERR Can't execute an AOF background rewriting. Please check the server logs for more information."));
+        return Err(Error::Text(
+            "ERR Can't execute an AOF background rewriting. Please check the server logs for more information.",
+        ));
     }
     cx.out.simple("Background append only file rewriting started");
     Ok(())

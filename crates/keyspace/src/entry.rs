@@ -227,6 +227,13 @@ pub(crate) struct Entry(NonNull<u8>);
 pub(crate) struct Entries;
 
 impl Layout for Entries {
+    const IS_LONG: bool = true;
+
+    #[inline(always)]
+    unsafe fn size(block: BlockPtr) -> usize {
+        Entry(block.get()).size()
+    }
+
     #[inline(always)]
     unsafe fn key<'a>(block: BlockPtr) -> &'a [u8] {
         // SAFETY: a table of entries holds live entries only.

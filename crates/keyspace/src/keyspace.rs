@@ -14,9 +14,10 @@ use crate::slab::{Bin, Slab};
 use crate::snapshot::{Snapshot, SnapshotSink, walk_bucket};
 use crate::table::{CURSOR_SHIFT, Place};
 use crate::types::hash::Hash;
-use crate::types::{Limits, Packing, Space};
+use crate::types::{Limits, Object, Packing, Space};
 use crate::value::{Item, Owned, OwnedValue};
 use crate::write::Write;
+use std::cell::RefCell;
 use std::sync::Arc;
 
 /// What a keyspace is made with.
@@ -146,6 +147,10 @@ pub struct Keyspace {
     /// First to go, so that its thread no longer uses what comes next.
     reaper: Reaper,
     dbs: Vec<Db>,
+    /// Goes before the members, of which it may hold some.
+    snapshot: Option<Snapshot>,
+    /// Beyond how many members collections are handed out in parts.
+    snapshot_large: usize,
     /// Blocks of the members of all large collections, so that a collection can move between databases.
     members: Slab,
     limits: Limits,
@@ -171,12 +176,13 @@ pub struct Keyspace {
     stats: Stats,
     /// Flips with each snapshot; see [`crate::snapshot`].
     epoch: bool,
-    snapshot: Option<Snapshot>,
     observer: Option<Box<dyn Observer>>,
     /// The database that the next compaction looks at.
     compact_next: usize,
 }
 
+/// Members of a collection that is handed out whole at most: copying them takes some 10 us.
+const SNAPSHOT_LARGE: usize = 256;
 const HEXPIRED: Event = Event::hash("hexpired");
 const EXPIRED: Event = Event { class: EventClass::Expired, name: "expired" };
 const MISS: Event = Event { class: EventClass::Miss, name: "keymiss" };
@@ -207,6 +213,7 @@ impl Keyspace {
             stats: Stats::default(),
             epoch: false,
             snapshot: None,
+            snapshot_large: SNAPSHOT_LARGE,
             observer: None,
             compact_next: 0,
         }
@@ -420,6 +427,14 @@ impl Keyspace {
         }
     }
 
+    /// Hands what a collection kept while it changed to a running snapshot.
+    #[inline]
+    pub(crate) fn after_change(&mut self, object: &mut Object) {
+        if let Some(snapshot) = &mut self.snapshot {
+            snapshot.after_change(object);
+        }
+    }
+
     pub(crate) fn new_head(&self, deadline: Option<u64>) -> Head {
         Head { deadline, access: self.policy.created(self.clock), epoch: self.epoch }
     }
@@ -492,7 +507,11 @@ impl Keyspace {
     }
 
     fn reap(&mut self, outline: Option<Outline>) {
-        if let Some(outline) = outline {
+        let kept = match &mut self.snapshot {
+            Some(snapshot) => outline.and_then(|outline| snapshot.keep(outline)),
+            None => outline,
+        };
+        if let Some(outline) = kept {
             self.reaper.outline(outline, &mut self.members);
         }
     }
@@ -729,8 +748,10 @@ impl Keyspace {
         }
         let members = self.members.id();
         if let Some(snapshot) = &mut self.snapshot {
-            let (walking, passed): (Vec<_>, Vec<_>) = old.into_iter().partition(|db| db.walk.is_some());
-            snapshot.detached.extend(walking);
+            let has_open = snapshot.has_open();
+            let (needed, passed): (Vec<_>, Vec<_>) =
+                old.into_iter().partition(|db| db.walk.is_some() || has_open);
+            snapshot.detached.extend(needed);
             passed.into_iter().for_each(|db| self.reaper.db(db, members));
             return;
         }
@@ -792,11 +813,12 @@ impl Keyspace {
     /// Removes about `max` keys of a database that are due, and fields of hashes.
     fn expire_keys(&mut self, number: usize, max: usize) -> usize {
         let (now, epoch, policy) = (self.now, self.epoch, self.policy);
-        let (stats, snapshot, observer) = (&mut self.stats, &mut self.snapshot, &mut self.observer);
+        let (stats, observer) = (&mut self.stats, &mut self.observer);
+        let snapshot = RefCell::new(self.snapshot.as_mut());
         let (reaper, members, recorded) = (&mut self.reaper, &mut self.members, &mut self.recorded);
         let (expired, events) = (&mut self.expired, &mut self.events);
         let mut gone = |entry: Entry, deadline: u64, walk: Option<Walk>| {
-            if let (Some(snapshot), Some(walk)) = (snapshot.as_mut(), walk)
+            if let (Some(snapshot), Some(walk)) = (snapshot.borrow_mut().as_mut(), walk)
                 && entry.epoch() != epoch
             {
                 snapshot.hand_out(walk.number, entry, epoch, Item::new(entry, policy));
@@ -821,7 +843,15 @@ impl Keyspace {
             now,
             max,
             &mut gone,
-            &mut |outline| reaper.outline(outline, members),
+            &mut |outline| {
+                let kept = match snapshot.borrow_mut().as_mut() {
+                    Some(snapshot) => snapshot.keep(outline),
+                    None => Some(outline),
+                };
+                if let Some(outline) = kept {
+                    reaper.outline(outline, members);
+                }
+            },
             &mut |entry| hashes.push(Item::new(entry, policy).key().into()),
         );
         self.stats.expired += removed as u64;
@@ -906,44 +936,75 @@ impl Keyspace {
         for (number, db) in self.dbs.iter_mut().enumerate().filter(|(_, db)| db.len() > 0) {
             db.walk = Some(Walk { number, position: 0 });
         }
-        self.snapshot = Some(Snapshot { sink: Some(sink), detached: Vec::new() });
+        self.snapshot = Some(Snapshot::new(sink, self.snapshot_large));
         true
     }
 
-    /// Walks up to `buckets` buckets (about 7 keys each) for the snapshot. At its end, hands back the sink.
+    /// Beyond how many members, or 16ths of nodes of lists and streams, collections are handed out to snapshots in
+    /// parts. For tests.
+    pub fn set_snapshot_large(&mut self, members: usize) {
+        self.snapshot_large = members;
+    }
+
+    /// Walks up to `buckets` buckets (about 7 keys each), or of large collections buckets of members and nodes, for the
+    /// snapshot. At its end, hands back the sink.
     pub fn step_snapshot(&mut self, buckets: usize) -> Option<Box<dyn SnapshotSink>> {
-        let snapshot = self.snapshot.as_mut()?;
-        let (epoch, policy) = (self.epoch, self.policy);
-        for _ in 0..buckets {
-            let mut detached = std::mem::take(&mut snapshot.detached);
-            let walking = self.dbs.iter_mut().chain(&mut detached).find(|db| db.walk.is_some());
-            let finished = match walking {
-                Some(db) => {
-                    walk_bucket(db, epoch, &mut |number, entry| {
-                        snapshot.hand_out(number, entry, epoch, Item::new(entry, policy));
-                    });
-                    false
+        let mut left = buckets;
+        while left > 0 {
+            let snapshot = self.snapshot.as_mut()?;
+            if snapshot.has_open() {
+                let (rest, orphan) = snapshot.walk_open(left);
+                left = rest;
+                if let Some(object) = orphan {
+                    self.reaper.outline(Outline::Object(object), &mut self.members);
                 }
-                None => true,
-            };
-            let (walking, passed): (Vec<_>, Vec<_>) = detached.into_iter().partition(|db| db.walk.is_some());
-            snapshot.detached = walking;
-            for db in passed {
-                self.reaper.db(db, self.members.id());
-            }
-            if finished {
-                let mut sink = self.snapshot.take()?.sink?;
-                sink.end();
-                return Some(sink);
+            } else if !self.walk_database(&mut left) {
+                self.free_detached();
+                return self.snapshot.take()?.finish();
             }
         }
+        if self.snapshot.as_ref().is_some_and(|snapshot| !snapshot.has_open()) {
+            self.free_detached();
+        }
         None
+    }
+
+    /// Walks buckets of a database until a collection is open or the database is passed; whether one was there to be
+    /// walked.
+    fn walk_database(&mut self, left: &mut usize) -> bool {
+        let (epoch, policy) = (self.epoch, self.policy);
+        let Some(snapshot) = &mut self.snapshot else { return false };
+        let mut detached = std::mem::take(&mut snapshot.detached);
+        let walking = self.dbs.iter_mut().chain(&mut detached).find(|db| db.walk.is_some());
+        let found = walking.is_some();
+        if let Some(db) = walking {
+            while *left > 0 && !snapshot.has_open() {
+                *left -= 1;
+                let passed = walk_bucket(db, epoch, &mut |number, entry| {
+                    snapshot.hand_out(number, entry, epoch, Item::new(entry, policy));
+                });
+                if passed {
+                    break;
+                }
+            }
+        }
+        snapshot.detached = detached;
+        found
+    }
+
+    /// Frees the flushed databases that the walk has passed. No collection is open.
+    fn free_detached(&mut self) {
+        let Some(snapshot) = &mut self.snapshot else { return };
+        for db in snapshot.detached.extract_if(.., |db| db.walk.is_none()) {
+            self.reaper.db(db, self.members.id());
+        }
     }
 
     /// Gives up the snapshot. Its walk goes on without a receiver, through
     /// [`step_snapshot`](Keyspace::step_snapshot), before another one can begin.
     pub fn abort_snapshot(&mut self) -> Option<Box<dyn SnapshotSink>> {
-        self.snapshot.as_mut()?.sink.take()
+        let (reaper, members) = (&mut self.reaper, &mut self.members);
+        self.snapshot.as_mut()?.give_up(&mut |object| reaper.outline(Outline::Object(object), members))
     }
 
     /// Whether a snapshot is under way, or the rest of one that was given up.

@@ -5,14 +5,23 @@
 //! hands out the old entry first (its pre-image); what is created later is born marked. So each key that
 //! existed at the beginning is handed out exactly once, with the value of that moment, and nothing else.
 //! Databases that are flushed during the walk are kept until it has passed them.
+//!
+//! A large collection is handed out in parts: the walk, or a change, opens it, which costs the same however large it
+//! is, and from there on the collection itself knows what of it was handed out (see [`watch`] and its likes in the types'
+//! modules). Its entry is marked at once. Removing it takes it into [`open`]'s care until all of it was handed out.
 
+pub(crate) mod open;
 pub mod records;
+pub(crate) mod watch;
 
 use crate::db::{Db, Walk};
-use crate::entry::Entry;
+use crate::entry::{Entry, Outline};
+use crate::slab::Bin;
+use crate::types::Object;
 use crate::types::list::ListPart;
 use crate::types::stream::StreamId;
 use crate::value::Item;
+use open::{Complete, OpenObjects};
 use records::Records;
 
 /// Receives the keys of a snapshot, in no particular order.
@@ -61,19 +70,92 @@ pub enum SnapshotPart<'a> {
 /// A snapshot that is under way.
 pub(crate) struct Snapshot {
     /// `None` after an abort: the walk goes on only to mark the entries.
-    pub(crate) sink: Option<Box<dyn SnapshotSink>>,
-    /// Flushed databases that the walk has not passed.
+    sink: Option<Box<dyn SnapshotSink>>,
+    open: OpenObjects,
+    /// Beyond how many members a collection is handed out in parts.
+    large: usize,
+    /// Flushed databases that the walk has not passed, or that may hold open collections.
     pub(crate) detached: Vec<Db>,
 }
 
 impl Snapshot {
-    /// Hands out an old entry and marks it.
+    pub(crate) fn new(sink: Box<dyn SnapshotSink>, large: usize) -> Snapshot {
+        Snapshot { sink: Some(sink), open: OpenObjects::default(), large, detached: Vec::new() }
+    }
+
+    /// Hands out an old entry, or opens the collection in it, and marks it.
+    #[inline]
     pub(crate) fn hand_out(&mut self, number: usize, entry: Entry, epoch: bool, item: Item<'_>) {
         if let Some(sink) = &mut self.sink {
-            sink.item(number, item);
+            match entry.object() {
+                Some(object) if object.is_larger_than(self.large) => {
+                    let id = self.open.add(object, self.large);
+                    sink.open(id, number, item);
+                    drain(&mut self.open, sink, object);
+                }
+                _ => sink.item(number, item),
+            }
         }
         entry.set_epoch(epoch);
     }
+
+    /// After a collection was changed in place.
+    pub(crate) fn after_change(&mut self, object: &mut Object) {
+        if let Some(sink) = &mut self.sink
+            && !self.open.is_empty()
+        {
+            drain(&mut self.open, sink, object);
+        }
+    }
+
+    /// Keeps what was removed while it is open; hands it back otherwise.
+    pub(crate) fn keep(&mut self, outline: Outline) -> Option<Outline> {
+        match outline {
+            Outline::Object(object) => self.open.keep(object).map(Outline::Object),
+            blob @ Outline::Blob(_) => Some(blob),
+        }
+    }
+
+    /// Whether any collection is open.
+    pub(crate) fn has_open(&self) -> bool {
+        !self.open.is_empty()
+    }
+
+    /// Goes on with an open collection by up to `pieces` pieces; returns how many of these are left, and what is to be
+    /// freed.
+    pub(crate) fn walk_open(&mut self, pieces: usize) -> (usize, Option<Box<Object>>) {
+        let Snapshot { sink: Some(sink), open, .. } = self else { return (pieces, None) };
+        let (left, complete) = open.walk(pieces, &mut |id, part| sink.part(id, part));
+        let orphan = complete.and_then(|Complete { id, orphan }| {
+            sink.close(id);
+            orphan
+        });
+        (left, orphan)
+    }
+
+    /// Takes the sink: all was handed out.
+    pub(crate) fn finish(mut self) -> Option<Box<dyn SnapshotSink>> {
+        let mut sink = self.sink.take()?;
+        sink.end();
+        Some(sink)
+    }
+
+    /// Gives the snapshot up; collections that were removed go to `orphan`.
+    pub(crate) fn give_up(&mut self, orphan: &mut dyn FnMut(Box<Object>)) -> Option<Box<dyn SnapshotSink>> {
+        self.open.give_up(orphan);
+        self.sink.take()
+    }
+}
+
+impl Drop for Snapshot {
+    /// If anything is left, the keyspace goes away too, and with that the slab of the members.
+    fn drop(&mut self) {
+        self.open.take_orphans().for_each(|object| object.free(&mut Bin::Whole));
+    }
+}
+
+fn drain(open: &mut OpenObjects, sink: &mut Box<dyn SnapshotSink>, object: &mut Object) {
+    open.drain(object, &mut |id, part| sink.part(id, part));
 }
 
 /// Walks one bucket of a database for a snapshot. Returns whether the database is done.

@@ -34,6 +34,15 @@ use std::ptr::{self, NonNull};
 
 /// What a table must know of the blocks it points to.
 pub(crate) trait Layout {
+    /// Whether blocks are longer than a cache line often enough to look at [`Layout::size`].
+    const IS_LONG: bool = false;
+    /// Bytes of the block.
+    ///
+    /// # Safety
+    /// `block` is a live block of the table's kind.
+    unsafe fn size(_block: BlockPtr) -> usize {
+        LINE
+    }
     /// # Safety
     /// `block` is a live block of the table's kind; the slice is not used longer than it lives.
     unsafe fn key<'a>(block: BlockPtr) -> &'a [u8];
@@ -61,6 +70,8 @@ impl BlockPtr {
 }
 
 const SLOTS: usize = 9;
+/// Bytes of a cache line.
+const LINE: usize = 64;
 /// How many buckets past its own a block may be kept.
 const MAX_REACH: usize = 7;
 const ADDRESS: u64 = (1 << 48) - 1;
@@ -160,6 +171,11 @@ fn home_of(hash: u64, depth: u8, buckets: u8) -> usize {
     ((place * u64::from(buckets)) >> 16) as usize
 }
 
+/// The smallest 16-bit place that falls into a bucket.
+fn place_of(bucket: usize, buckets: u8) -> u64 {
+    ((bucket as u64) << 16).div_ceil(u64::from(buckets))
+}
+
 /// The most blocks that a segment of `buckets` buckets takes before it grows: 90 %.
 fn room_of(buckets: u8) -> u16 {
     u16::from(buckets) * SLOTS as u16 * 9 / 10
@@ -249,6 +265,11 @@ impl<L: Layout> Table<L> {
 
     pub(crate) fn len(&self) -> usize {
         self.len
+    }
+
+    /// What keys are hashed with.
+    pub(crate) fn hasher(&self) -> Hasher {
+        self.hasher
     }
 
     /// The hash of a key under this table's seed.
@@ -765,30 +786,57 @@ impl<L: Layout> Table<L> {
     /// Visits every block whose home is the bucket at `position` of hash space (from `position` on) and
     /// returns the position of the next bucket, or `None` at the end.
     pub(crate) fn step(&self, position: u64, visit: &mut dyn FnMut(BlockPtr)) -> Option<u64> {
+        self.step_hashed(position, &mut |_, block| visit(block))
+    }
+
+    /// As [`Table::step`], with the hashes. The blocks of the next buckets are fetched meanwhile, so that a walk
+    /// finds them near.
+    pub(crate) fn step_hashed(&self, position: u64, visit: &mut dyn FnMut(u64, BlockPtr)) -> Option<u64> {
         let slot = self.slot(position)?;
         let (segment, buckets, depth) = (slot.segment(), slot.buckets(), slot.depth());
         let home = home_of(position, depth, buckets);
         // SAFETY: the segment is live and `home` one of its buckets.
         let (prefix, reach) = unsafe { ((*segment).prefix, (*Self::bucket(segment, home)).reach as usize) };
-        for distance in 0..=reach {
-            let at = (home + distance) % buckets as usize;
-            // SAFETY: below `buckets`.
-            let bucket = unsafe { &*Self::bucket(segment, at) };
+        // SAFETY: below `buckets`.
+        let bucket = |distance| unsafe { &*Self::bucket(segment, (home + distance) % buckets as usize) };
+        for bucket in (0..=reach + 2).map(bucket) {
+            (0..SLOTS).filter(|i| bucket.tags[*i] != 0).for_each(|i| prefetch(bucket.address(i)));
+        }
+        if L::IS_LONG {
+            Self::fetch_rest(bucket(reach + 1));
+        }
+        for bucket in (0..=reach).map(bucket) {
             for i in (0..SLOTS).filter(|i| bucket.tags[*i] != 0) {
                 let block = bucket.block(i);
                 // SAFETY: the table holds live blocks.
                 let hash = self.hasher.hash(unsafe { L::key(block) });
                 if home_of(hash, depth, buckets) == home && hash >= position {
-                    visit(block);
+                    visit(hash, block);
                 }
             }
         }
         if home + 1 < buckets as usize {
-            // The smallest 16-bit place that falls into the next bucket.
-            let place = ((home as u64 + 1) << 16).div_ceil(u64::from(buckets));
-            return Some(prefix | place << (48 - depth));
+            return Some(prefix | place_of(home + 1, buckets) << (48 - depth));
         }
         if depth == 0 { None } else { prefix.checked_add(1 << (64 - depth)) }
+    }
+
+    /// Has the processor fetch what the blocks of a bucket have beyond their first lines, which are near.
+    fn fetch_rest(bucket: &Bucket) {
+        for i in (0..SLOTS).filter(|i| bucket.tags[*i] != 0) {
+            // SAFETY: the table holds live blocks.
+            let size = unsafe { L::size(bucket.block(i)) };
+            (LINE..size).step_by(LINE).for_each(|at| prefetch(bucket.address(i).wrapping_add(at)));
+        }
+    }
+
+    /// The first hash of the bucket that a hash belongs to.
+    pub(crate) fn bucket_start(&self, hash: u64) -> u64 {
+        let Some(slot) = self.slot(hash) else { return 0 };
+        let (buckets, depth) = (slot.buckets(), slot.depth());
+        // SAFETY: the segment is live.
+        let prefix = unsafe { (*slot.segment()).prefix };
+        prefix | place_of(home_of(hash, depth, buckets), buckets) << (48 - depth)
     }
 
     /// Visits all blocks in no order.

@@ -15,6 +15,8 @@ pub(crate) mod zset;
 use crate::hash::Hasher;
 use crate::random::Random;
 use crate::slab::{Bin, Slab};
+use crate::snapshot::SnapshotPart;
+use crate::snapshot::open::Openable;
 use crate::value::{Encoding, Kind, Value};
 use hash::Hash;
 use list::List;
@@ -231,12 +233,41 @@ impl Object {
         any!(self, c => c.next_deadline())
     }
 
+    /// Whether copying it takes longer than copying so many members.
+    pub(crate) fn is_larger_than(&self, members: usize) -> bool {
+        /// What a node counts for.
+        const NODE: usize = 16;
+        match self {
+            _ if self.packed().is_some() => false,
+            Object::List(_) | Object::Stream(_) => self.pieces() * NODE > members,
+            _ => self.pieces() > members,
+        }
+    }
+
     pub(crate) fn free(self, bin: &mut Bin<'_>) {
         any!(self, c => c.free(bin));
     }
 
     pub(crate) fn duplicate(&self, space: &mut Space<'_>) -> Object {
         any!(self, c => Object::from(c.duplicate(space)))
+    }
+}
+
+impl Openable for Object {
+    fn open(&mut self, large: usize) {
+        any!(self, c => c.open(large));
+    }
+
+    fn close(&mut self) {
+        any!(self, c => c.close());
+    }
+
+    fn walk(&mut self, part: &mut dyn FnMut(SnapshotPart<'_>)) -> bool {
+        any!(self, c => c.walk(part))
+    }
+
+    fn drain(&mut self, part: &mut dyn FnMut(SnapshotPart<'_>)) {
+        any!(self, c => c.drain(part));
     }
 }
 

@@ -290,7 +290,9 @@ impl<'k> Write<'k> {
         let object = entry.object().expect("a collection that is not packed is an object");
         let collection = C::of(object).expect("the kind was compared");
         let result = f(collection, &mut self.keyspace.space());
-        self.settle(collection.is_empty(), object);
+        let is_empty = collection.is_empty();
+        self.keyspace.after_change(object);
+        self.settle(is_empty, object);
         Ok(result)
     }
 

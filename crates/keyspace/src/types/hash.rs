@@ -12,6 +12,9 @@ mod packed;
 use super::{Collection, Packing, Space};
 use crate::encoding::listpack::{Element, Listpack, ListpackRef, MAX_SAFE_SIZE};
 use crate::slab::Bin;
+use crate::snapshot::SnapshotPart;
+use crate::snapshot::open::Openable;
+use crate::snapshot::watch::TableWatch;
 use crate::value::{Encoding, Kind};
 use crate::write::Ttl;
 use fields::Fields;
@@ -381,5 +384,32 @@ impl Collection for Hash {
 
     fn next_deadline(&self) -> u64 {
         self.view().next_deadline()
+    }
+}
+
+impl Openable for Hash {
+    fn open(&mut self, _large: usize) {
+        if let Form::Large(fields) = &mut self.0 {
+            fields.watch().begin(TableWatch::default());
+        }
+    }
+
+    fn close(&mut self) {
+        if let Form::Large(fields) = &mut self.0 {
+            fields.watch().end();
+        }
+    }
+
+    fn walk(&mut self, part: &mut dyn FnMut(SnapshotPart<'_>)) -> bool {
+        let Form::Large(fields) = &mut self.0 else { return true };
+        let is_done = fields.walk();
+        fields.watch().drain(part, is_done);
+        is_done
+    }
+
+    fn drain(&mut self, part: &mut dyn FnMut(SnapshotPart<'_>)) {
+        if let Form::Large(fields) = &mut self.0 {
+            fields.watch().drain(part, true);
+        }
     }
 }

@@ -7,11 +7,14 @@
 
 pub(crate) mod node;
 mod quicklist;
+mod watch;
 
 use super::{Collection, Packing, Space};
 use crate::encoding::listpack::{Element, ListpackRef};
 use crate::slab::Bin;
-use crate::value::{Encoding, Kind};
+use crate::snapshot::SnapshotPart;
+use crate::snapshot::open::Openable;
+use crate::value::{Blob, Encoding, Kind};
 use node::{End, Node, Pack};
 use quicklist::{NodeLimit, Quicklist};
 
@@ -41,7 +44,7 @@ pub enum ListPart<'a> {
     /// The bytes of a listpack with one element at least.
     Pack(&'a [u8]),
     /// A single large element.
-    Plain(&'a [u8]),
+    Plain(&'a Blob),
 }
 
 impl List {
@@ -302,10 +305,7 @@ impl<'a> ListRef<'a> {
         match self.0 {
             FormRef::Packed(pack) => visit(ListPart::Pack(pack.bytes())),
             FormRef::Large(list) => list.nodes().iter().for_each(|node| {
-                visit(match node {
-                    Node::Pack(pack) => ListPart::Pack(pack.bytes()),
-                    Node::Plain(bytes) => ListPart::Plain(bytes),
-                });
+                visit(watch::run(node));
             }),
         }
     }
@@ -479,6 +479,33 @@ impl Collection for List {
 
     fn duplicate(&self, _: &mut Space<'_>) -> Self {
         List(self.0.clone())
+    }
+}
+
+impl Openable for List {
+    fn open(&mut self, _large: usize) {
+        if let Form::Large(list) = &mut self.0 {
+            list.open();
+        }
+    }
+
+    fn close(&mut self) {
+        if let Form::Large(list) = &mut self.0 {
+            list.close();
+        }
+    }
+
+    fn walk(&mut self, part: &mut dyn FnMut(SnapshotPart<'_>)) -> bool {
+        match &mut self.0 {
+            Form::Large(list) => list.walk(part),
+            Form::Packed(_) => true,
+        }
+    }
+
+    fn drain(&mut self, part: &mut dyn FnMut(SnapshotPart<'_>)) {
+        if let Form::Large(list) = &mut self.0 {
+            list.drain(part);
+        }
     }
 }
 

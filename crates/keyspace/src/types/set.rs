@@ -13,6 +13,9 @@ use crate::encoding::canonical_int;
 use crate::encoding::intset::{Intset, IntsetRef};
 use crate::encoding::listpack::{Element, Listpack, ListpackRef, MAX_SAFE_SIZE};
 use crate::slab::Bin;
+use crate::snapshot::SnapshotPart;
+use crate::snapshot::open::Openable;
+use crate::snapshot::watch::TableWatch;
 use crate::value::{Encoding, Kind};
 use members::Members;
 use std::ops::ControlFlow;
@@ -306,7 +309,7 @@ impl Set {
 
     /// Turns a set whose members are all integers into an intset, if that may hold so many.
     pub fn narrow(&mut self, space: &mut Space<'_>) {
-        if matches!(self.0, Form::Ints(_)) || self.view().len() > most_ints(space) {
+        if matches!(self.0, Form::Ints(_)) || self.is_watched() || self.view().len() > most_ints(space) {
             return;
         }
         let mut values = Vec::with_capacity(self.view().len());
@@ -325,6 +328,11 @@ impl Set {
         let mut set = Intset::new();
         values.into_iter().for_each(|v| _ = set.insert(v));
         std::mem::replace(&mut self.0, Form::Ints(set)).free(&mut Bin::Now(space.slab));
+    }
+
+    /// Whether a snapshot has the set open.
+    fn is_watched(&self) -> bool {
+        matches!(&self.0, Form::Large(members) if members.is_watched())
     }
 
     /// Turns a packed set into a large one.
@@ -404,5 +412,32 @@ impl Collection for Set {
             Form::Pack(pack) => Form::Pack(pack.clone()),
             Form::Large(members) => Form::Large(members.duplicate(space.slab, space.hasher)),
         })
+    }
+}
+
+impl Openable for Set {
+    fn open(&mut self, _large: usize) {
+        if let Form::Large(members) = &mut self.0 {
+            members.watch().begin(TableWatch::default());
+        }
+    }
+
+    fn close(&mut self) {
+        if let Form::Large(members) = &mut self.0 {
+            members.watch().end();
+        }
+    }
+
+    fn walk(&mut self, part: &mut dyn FnMut(SnapshotPart<'_>)) -> bool {
+        let Form::Large(members) = &mut self.0 else { return true };
+        let is_done = members.walk();
+        members.watch().drain(part, is_done);
+        is_done
+    }
+
+    fn drain(&mut self, part: &mut dyn FnMut(SnapshotPart<'_>)) {
+        if let Form::Large(members) = &mut self.0 {
+            members.watch().drain(part, true);
+        }
     }
 }

@@ -14,6 +14,7 @@ mod range;
 #[cfg(test)]
 mod tests;
 mod trim;
+mod watch;
 
 pub use group::{Consumer, ConsumerId, Group, Groups, Pending};
 pub use id::StreamId;

@@ -10,6 +10,9 @@ mod range;
 use super::{Collection, Limits, Packing, Space};
 use crate::encoding::listpack::{Element, Listpack, ListpackRef};
 use crate::slab::Bin;
+use crate::snapshot::SnapshotPart;
+use crate::snapshot::open::Openable;
+use crate::snapshot::watch::TableWatch;
 use crate::value::{Encoding, Kind};
 use large::{Found, Large};
 pub use range::{Bounds, LexBound, LexRange, ScoreRange};
@@ -481,6 +484,33 @@ impl Collection for SortedSet {
             Form::Packed(pack) => Form::Packed(pack.clone()),
             Form::Large(large) => Form::Large(large.duplicate(space.slab, space.hasher)),
         })
+    }
+}
+
+impl Openable for SortedSet {
+    fn open(&mut self, _large: usize) {
+        if let Form::Large(large) = &mut self.0 {
+            large.watch().begin(TableWatch::default());
+        }
+    }
+
+    fn close(&mut self) {
+        if let Form::Large(large) = &mut self.0 {
+            large.watch().end();
+        }
+    }
+
+    fn walk(&mut self, part: &mut dyn FnMut(SnapshotPart<'_>)) -> bool {
+        let Form::Large(large) = &mut self.0 else { return true };
+        let is_done = large.walk();
+        large.watch().drain(part, is_done);
+        is_done
+    }
+
+    fn drain(&mut self, part: &mut dyn FnMut(SnapshotPart<'_>)) {
+        if let Form::Large(large) = &mut self.0 {
+            large.watch().drain(part, true);
+        }
     }
 }
 

@@ -153,7 +153,7 @@ impl Encoder {
     /// A run of a list's elements.
     pub(crate) fn list_run(&mut self, run: ListPart<'_>) {
         let (container, bytes) = match run {
-            ListPart::Plain(bytes) => (1, bytes),
+            ListPart::Plain(blob) => (1, &blob[..]),
             ListPart::Pack(bytes) => (2, bytes),
         };
         self.length(container);

@@ -23,6 +23,8 @@ pub struct Assembler {
     keys: u64,
 }
 
+const WITH_BATCH: &str = "large strings come with the batch that names them";
+
 /// A collection that is not complete.
 struct Open {
     head: OwnedHead,
@@ -105,7 +107,9 @@ impl Assembler {
             Tag::Database => self.db = records.length() as usize,
             Tag::Open => return self.open(byte, records),
             Tag::Close => self.close(records.length()),
-            Tag::Members | Tag::Pack | Tag::Plain | Tag::Node | Tag::Pending => self.part(tag, records),
+            Tag::Members | Tag::Pack | Tag::Plain | Tag::PlainBlob | Tag::Node | Tag::Pending => {
+                self.part(tag, records, blobs);
+            }
             _ => return self.small(tag, byte, records, blobs),
         }
         Ok(())
@@ -124,7 +128,7 @@ impl Assembler {
         let value = match tag {
             Tag::Int => Value::Str(Str::Int(i64::from_le_bytes(records.array()))),
             Tag::Text => Value::Str(Str::Bytes(records.bytes_with_length())),
-            Tag::Blob => Value::Str(Str::Bytes(blobs.next().expect("each blob came along"))),
+            Tag::Blob => Value::Str(Str::Bytes(blobs.next().expect(WITH_BATCH))),
             _ => {
                 let packing = tag.packing().expect("all other tags were told apart before");
                 Value::packed(packing, records.bytes_with_length())
@@ -165,8 +169,9 @@ impl Assembler {
         Ok(())
     }
 
-    fn part(&mut self, tag: Tag, records: &mut Records<'_>) {
+    fn part<'b>(&mut self, tag: Tag, records: &mut Records<'b>, blobs: &mut impl Iterator<Item = &'b Blob>) {
         let open = self.open.get_mut(&records.length()).expect("parts are of open collections");
+        let copied;
         let part = match tag {
             Tag::Members => SnapshotPart::Members(Records::new(records.bytes_with_length())),
             Tag::Node => SnapshotPart::Node(read_id(records), records.bytes_with_length()),
@@ -178,9 +183,18 @@ impl Assembler {
                 deliveries: records.length(),
             },
             _ => {
-                let (place, bytes) = (records.length() as u32, records.bytes_with_length());
-                let run = if tag == Tag::Pack { ListPart::Pack(bytes) } else { ListPart::Plain(bytes) };
-                SnapshotPart::Run(place, run)
+                let place = records.length() as u32;
+                SnapshotPart::Run(
+                    place,
+                    match tag {
+                        Tag::Pack => ListPart::Pack(records.bytes_with_length()),
+                        Tag::Plain => ListPart::Plain({
+                            copied = Blob::new(records.bytes_with_length().to_vec());
+                            &copied
+                        }),
+                        _ => ListPart::Plain(blobs.next().expect(WITH_BATCH)),
+                    },
+                )
             }
         };
         self.writer.part(&mut open.large, part);

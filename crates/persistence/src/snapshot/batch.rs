@@ -16,10 +16,43 @@
 //! `length` and `bytes` are those of [`carnelian_keyspace::records`]; numbers are little endian. What is opened under
 //! the id 0 is closed before anything else comes.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use std::sync::{Arc, Mutex};
+
 use carnelian_keyspace::{Blob, Packing};
+
+/// Buffers of batches that are gone, for new ones: fresh memory would cost more than what is copied into it.
+#[derive(Debug, Default)]
+pub(super) struct Buffers(Mutex<Vec<Vec<u8>>>);
+
+impl Buffers {
+    /// How many are kept.
+    const KEPT: usize = 64;
+
+    /// An empty buffer.
+    pub(super) fn take(&self) -> Vec<u8> {
+        let kept = self.0.lock().ok().and_then(|mut buffers| buffers.pop());
+        kept.unwrap_or_else(|| Vec::with_capacity(FULL + SPARE))
+    }
+
+    fn give_back(&self, mut buffer: Vec<u8>) {
+        if buffer.capacity() > 2 * FULL {
+            return;
+        }
+        buffer.clear();
+        if let Ok(mut buffers) = self.0.lock()
+            && buffers.len() < Self::KEPT
+        {
+            buffers.push(buffer);
+        }
+    }
+}
+
+/// Bytes from which on a batch is sent.
+pub(super) const FULL: usize = 128 * 1024;
+/// Room for what comes after that: one record, mostly.
+const SPARE: usize = 4 * 1024;
 
 /// A piece of a snapshot, to be given to an [`Assembler`](super::Assembler) in the order in which they were sent.
 #[derive(Debug)]
@@ -30,13 +63,20 @@ pub struct Batch {
     /// What it counts for in `queued`.
     size: usize,
     queued: Arc<AtomicUsize>,
+    buffers: Arc<Buffers>,
 }
 
 impl Batch {
-    pub(super) fn new(bytes: Vec<u8>, blobs: Vec<Blob>, is_last: bool, queued: &Arc<AtomicUsize>) -> Batch {
+    pub(super) fn new(
+        bytes: Vec<u8>,
+        blobs: Vec<Blob>,
+        is_last: bool,
+        queued: &Arc<AtomicUsize>,
+        buffers: &Arc<Buffers>,
+    ) -> Batch {
         let size = bytes.len() + blobs.iter().map(|blob| blob.len()).sum::<usize>();
         queued.fetch_add(size, Ordering::Relaxed);
-        Batch { bytes, blobs, is_last, size, queued: Arc::clone(queued) }
+        Batch { bytes, blobs, is_last, size, queued: Arc::clone(queued), buffers: Arc::clone(buffers) }
     }
 
     /// Whether the snapshot is complete with this batch. A channel that ends without one was given up.
@@ -53,6 +93,7 @@ impl Batch {
 impl Drop for Batch {
     fn drop(&mut self) {
         self.queued.fetch_sub(self.size, Ordering::Relaxed);
+        self.buffers.give_back(std::mem::take(&mut self.bytes));
     }
 }
 
@@ -76,6 +117,8 @@ pub(super) enum Tag {
     Pack,
     /// A run of a list that is a single element.
     Plain,
+    /// The same by reference.
+    PlainBlob,
     Node,
     Pending,
     Close,
@@ -86,7 +129,7 @@ pub(super) const ACCESS: u8 = 0x40;
 const TAG: u8 = 0x1f;
 
 /// All tags, by their numbers.
-const TAGS: [Tag; 17] = [
+const TAGS: [Tag; 18] = [
     Tag::Int,
     Tag::Text,
     Tag::Blob,
@@ -101,6 +144,7 @@ const TAGS: [Tag; 17] = [
     Tag::Members,
     Tag::Pack,
     Tag::Plain,
+    Tag::PlainBlob,
     Tag::Node,
     Tag::Pending,
     Tag::Close,

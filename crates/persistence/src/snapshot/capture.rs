@@ -11,12 +11,8 @@ use carnelian_keyspace::{
     Stream, Value,
 };
 
-use super::batch::{ACCESS, Batch, DEADLINE, Tag, shape};
+use super::batch::{ACCESS, Batch, Buffers, DEADLINE, FULL, Tag, shape};
 
-/// Bytes from which on a batch is sent.
-const FULL: usize = 128 * 1024;
-/// Room for what comes after that: one record, mostly.
-const SPARE: usize = 4 * 1024;
 /// Strings of fewer bytes are copied, larger ones shared.
 const SHARED_FROM: usize = 4096;
 /// Members of a collection that is handed out whole are collected to about so many bytes.
@@ -40,6 +36,7 @@ pub struct Capture {
     sender: Sender<Batch>,
     queued: Arc<AtomicUsize>,
     access: Access,
+    buffers: Arc<Buffers>,
     bytes: Vec<u8>,
     blobs: Vec<Blob>,
     /// Bytes of `blobs`.
@@ -53,8 +50,18 @@ pub struct Capture {
 impl Capture {
     /// A capture that sends batches to `sender` and counts the bytes of those that live in `queued`.
     pub fn new(sender: Sender<Batch>, queued: Arc<AtomicUsize>, access: Access) -> Capture {
-        let bytes = Vec::with_capacity(FULL + SPARE);
-        Capture { sender, queued, access, bytes, blobs: Vec::new(), shared: 0, db: None, members: Vec::new() }
+        let buffers: Arc<Buffers> = Arc::default();
+        Capture {
+            sender,
+            queued,
+            access,
+            bytes: buffers.take(),
+            buffers,
+            blobs: Vec::new(),
+            shared: 0,
+            db: None,
+            members: Vec::new(),
+        }
     }
 
     /// Sends what was captured since the last batch, for instance at the end of a turn. Batches that are full are sent
@@ -66,9 +73,10 @@ impl Capture {
     }
 
     fn send(&mut self, is_last: bool) {
-        let bytes = std::mem::replace(&mut self.bytes, Vec::with_capacity(FULL + SPARE));
+        let bytes = std::mem::replace(&mut self.bytes, self.buffers.take());
+        let blobs = std::mem::take(&mut self.blobs);
         self.shared = 0;
-        let batch = Batch::new(bytes, std::mem::take(&mut self.blobs), is_last, &self.queued);
+        let batch = Batch::new(bytes, blobs, is_last, &self.queued, &self.buffers);
         // Without a receiver the batch is dropped.
         drop(self.sender.send(batch));
     }
@@ -108,6 +116,11 @@ impl Capture {
         put_bytes(&mut self.bytes, item.key());
     }
 
+    fn share(&mut self, blob: &Blob) {
+        self.shared += blob.len();
+        self.blobs.push(Arc::clone(blob));
+    }
+
     fn string(&mut self, db: usize, item: &Item<'_>, string: Str<'_>) {
         match string {
             Str::Int(v) => {
@@ -116,8 +129,7 @@ impl Capture {
             }
             Str::Shared(blob) if blob.len() >= SHARED_FROM => {
                 self.head(Tag::Blob, None, db, item);
-                self.shared += blob.len();
-                self.blobs.push(Arc::clone(blob));
+                self.share(blob);
             }
             Str::Bytes(bytes) => {
                 self.head(Tag::Text, None, db, item);
@@ -321,10 +333,15 @@ impl SnapshotSink for Capture {
     fn part(&mut self, id: u64, part: SnapshotPart<'_>) {
         match part {
             SnapshotPart::Members(members) => return self.put_members(id, members.bytes()),
+            SnapshotPart::Run(place, ListPart::Plain(blob)) if blob.len() >= SHARED_FROM => {
+                self.part_head(Tag::PlainBlob, id);
+                self.number(place.into());
+                self.share(blob);
+            }
             SnapshotPart::Run(place, run) => {
                 let (tag, bytes) = match run {
                     ListPart::Pack(bytes) => (Tag::Pack, bytes),
-                    ListPart::Plain(bytes) => (Tag::Plain, bytes),
+                    ListPart::Plain(blob) => (Tag::Plain, &blob[..]),
                 };
                 self.part_head(tag, id);
                 self.number(place.into());

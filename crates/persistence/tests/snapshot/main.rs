@@ -1,15 +1,20 @@
 //! Snapshots: what is captured and assembled while the keyspace changes is what the keyspace held at the beginning.
 
 mod changing;
+mod cost;
+mod real;
 mod render;
 mod whole;
 mod workload;
 
+use std::cell::{Ref, RefCell};
+use std::collections::BTreeSet;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 
-use carnelian_keyspace::Keyspace;
+use carnelian_keyspace::{Item, Keyspace, SnapshotPart, SnapshotSink};
 use carnelian_persistence::rdb::{LoadOptions, Loader, Progress, WriteOptions};
 use carnelian_persistence::snapshot::{Access, Assembler, Batch, Capture};
 
@@ -18,6 +23,55 @@ pub(crate) struct Save {
     batches: Receiver<Batch>,
     queued: Arc<AtomicUsize>,
     access: Access,
+    seen: Rc<RefCell<Seen>>,
+}
+
+/// What a snapshot handed out.
+#[derive(Default, Debug)]
+pub(crate) struct Seen {
+    pub(crate) items: u64,
+    pub(crate) opened: u64,
+    pub(crate) parts: u64,
+    /// The most collections that were open at a time.
+    pub(crate) most_open: usize,
+    open: BTreeSet<u64>,
+}
+
+/// A capture that looks whether things come in the order that they should.
+struct Probe {
+    capture: Capture,
+    seen: Rc<RefCell<Seen>>,
+}
+
+impl SnapshotSink for Probe {
+    fn item(&mut self, db: usize, item: Item<'_>) {
+        self.seen.borrow_mut().items += 1;
+        self.capture.item(db, item);
+    }
+
+    fn open(&mut self, id: u64, db: usize, item: Item<'_>) {
+        let mut seen = self.seen.borrow_mut();
+        assert!(seen.open.insert(id), "opened twice");
+        seen.most_open = seen.open.len().max(seen.most_open);
+        seen.opened += 1;
+        self.capture.open(id, db, item);
+    }
+
+    fn part(&mut self, id: u64, part: SnapshotPart<'_>) {
+        assert!(self.seen.borrow().open.contains(&id), "not open");
+        self.seen.borrow_mut().parts += 1;
+        self.capture.part(id, part);
+    }
+
+    fn close(&mut self, id: u64) {
+        assert!(self.seen.borrow_mut().open.remove(&id), "not open");
+        self.capture.close(id);
+    }
+
+    fn end(&mut self) {
+        assert!(self.seen.borrow().open.is_empty(), "still open");
+        self.capture.end();
+    }
 }
 
 impl Save {
@@ -25,8 +79,15 @@ impl Save {
         let (sender, batches) = channel();
         let queued = Arc::new(AtomicUsize::new(0));
         let capture = Capture::new(sender, Arc::clone(&queued), access);
-        assert!(keyspace.begin_snapshot(Box::new(capture)), "no snapshot is under way");
-        Save { batches, queued, access }
+        let seen = Rc::default();
+        let probe = Probe { capture, seen: Rc::clone(&seen) };
+        assert!(keyspace.begin_snapshot(Box::new(probe)), "no snapshot is under way");
+        Save { batches, queued, access, seen }
+    }
+
+    /// What was handed out so far.
+    pub(crate) fn seen(&self) -> Ref<'_, Seen> {
+        self.seen.borrow()
     }
 
     /// The file, after the end of the snapshot; `None` if it was given up.

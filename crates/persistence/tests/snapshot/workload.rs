@@ -8,8 +8,8 @@ use carnelian_keyspace::{
 
 /// Databases of the keyspaces.
 pub(crate) const DATABASES: usize = 3;
-/// The time at which they begin.
-pub(crate) const NOW: u64 = 1_000_000_000_000;
+/// The time at which they begin: late enough for real servers not to expire anything.
+pub(crate) const NOW: u64 = 4_000_000_000_000;
 /// Small keys, per type; and those that get many members.
 const NAMES: u64 = 6;
 
@@ -18,6 +18,7 @@ pub(crate) fn keyspace(seed: u64) -> Keyspace {
     let mut keyspace =
         Keyspace::new(Options { databases: DATABASES, hash_seed: (seed, !seed), random_seed: seed });
     keyspace.set_now(NOW);
+    keyspace.set_snapshot_large(3);
     keyspace.set_limits(Limits {
         list_max_listpack_size: 4,
         list_plain_threshold: 60,
@@ -75,8 +76,8 @@ impl Workload {
     }
 
     fn text(&mut self) -> Vec<u8> {
-        let len = [0, 3, 20, 80, 300][self.random.below(5) as usize];
-        let n = self.random.below(1000);
+        let len = [0, 3, 20, 80, 300, 5000][(self.random.below(26) as usize).div_ceil(5)];
+        let n = self.random.below(25);
         if len == 3 { n.to_string().into_bytes() } else { format!("{n:#<len$}").into_bytes() }
     }
 
@@ -320,7 +321,10 @@ fn group_change(stream: &mut Stream, group: &[u8], consumer: &[u8], (any, now): 
     match what {
         23..=33 => {
             group.advance(log, any);
-            group.assign(any, Pending { consumer: id, delivered_at: now, deliveries: what });
+            for ms in any.ms..any.ms + what {
+                let pending = Pending { consumer: id, delivered_at: now, deliveries: what };
+                group.assign(StreamId { ms, seq: 0 }, pending);
+            }
             group.consumer_mut(id).active_at = Some(now);
         }
         34..=36 => _ = group.acknowledge(any),

@@ -14,6 +14,8 @@
 use super::{NEVER, NewTtl};
 use crate::hash::Hasher;
 use crate::slab::{Bin, MAX_BLOCK, Slab, block_size};
+use crate::snapshot::records::put_field;
+use crate::snapshot::watch::{TableWatch, Watched};
 use crate::table::{BlockPtr, CURSOR_SHIFT, Layout, Place, Table};
 use std::ptr::NonNull;
 
@@ -212,6 +214,15 @@ pub(super) struct Fields {
     timed: usize,
     /// Whether there may be a block larger than the slab's largest.
     any_big: bool,
+    /// While a snapshot has the hash open.
+    watch: Watched<TableWatch>,
+}
+
+/// Appends the record of a field.
+fn put(block: BlockPtr, records: &mut Vec<u8>) {
+    // SAFETY: watches see live blocks of the table's fields, and the references end here.
+    let Entry { field, value, deadline } = unsafe { Block::of(block).entry() };
+    put_field(records, field, value, (deadline != NEVER).then_some(deadline));
 }
 
 impl std::fmt::Debug for Fields {
@@ -224,7 +235,7 @@ impl std::fmt::Debug for Fields {
 // that was read from a block outlives the borrow of `self` that it was read through.
 impl Fields {
     pub(super) fn new(hasher: Hasher) -> Self {
-        Fields { table: Table::new(hasher), timed: 0, any_big: false }
+        Fields { table: Table::new(hasher), timed: 0, any_big: false, watch: Watched::default() }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -238,6 +249,24 @@ impl Fields {
         (hash, found)
     }
 
+    /// What a snapshot knows of the hash while it is open.
+    pub(super) fn watch(&mut self) -> &mut Watched<TableWatch> {
+        &mut self.watch
+    }
+
+    /// Goes on with a snapshot's walk by one bucket; whether it came to its end.
+    pub(super) fn walk(&mut self) -> bool {
+        self.watch.get().is_none_or(|watch| watch.walk(&self.table, put))
+    }
+
+    /// Before a field with this hash changes or is added.
+    #[inline(always)]
+    fn before_change(&mut self, hash: u64) {
+        if let Some(watch) = self.watch.get() {
+            watch.before_change(&self.table, hash, put);
+        }
+    }
+
     /// The field of this name.
     pub(super) fn get(&self, field: &[u8]) -> Option<Entry<'_>> {
         let (block, _) = self.find(field).1?;
@@ -248,6 +277,7 @@ impl Fields {
     /// Sets a field's value and deadline, which `ttl` makes of the old one. Says whether the field is new.
     pub(super) fn set(&mut self, slab: &mut Slab, field: &[u8], value: &[u8], ttl: NewTtl) -> bool {
         let (hash, found) = self.find(field);
+        self.before_change(hash);
         let Some((old, place)) = found else {
             self.insert(slab, hash, field, value, ttl.after(NEVER));
             return true;
@@ -280,10 +310,11 @@ impl Fields {
 
     /// Changes the deadline of a field, if it exists; [`NEVER`] removes it.
     pub(super) fn set_deadline(&mut self, slab: &mut Slab, field: &[u8], deadline: u64) {
-        let Some((old, place)) = self.find(field).1 else { return };
+        let (hash, Some((old, place))) = self.find(field) else { return };
         if !old.is_timed() && deadline == NEVER {
             return;
         }
+        self.before_change(hash);
         if old.is_timed() && deadline != NEVER {
             old.set_deadline(deadline);
             return self.table.note_deadline(slab, place, deadline);
@@ -300,7 +331,10 @@ impl Fields {
 
     /// Removes a field; says whether it existed.
     pub(super) fn remove(&mut self, slab: &mut Slab, field: &[u8]) -> bool {
-        let Some((block, place)) = self.find(field).1 else { return false };
+        let (hash, Some((block, place))) = self.find(field) else { return false };
+        if let Some(watch) = self.watch.get() {
+            watch.before_removal(hash, BlockPtr::new(block.0), put);
+        }
         self.count_timed(block.is_timed(), false);
         self.table.remove(slab, place);
         // SAFETY: the table let go of the block.
@@ -326,7 +360,13 @@ impl Fields {
         gone: &mut dyn FnMut(&[u8]),
     ) -> bool {
         let mut blocks = Vec::new();
+        let (hasher, mut watch) = (self.table.hasher(), self.watch.get());
         self.table.remove_due(slab, now, max, &mut |block, _| {
+            if let Some(watch) = &mut watch {
+                // SAFETY: the block is live, and the reference ends here.
+                let hash = hasher.hash(unsafe { Block::of(block).field() });
+                watch.before_removal(hash, block, put);
+            }
             blocks.push(block);
             true
         });

@@ -10,6 +10,9 @@
 //! header move, the entries do not. What lies between is an exact listpack at any time.
 
 use crate::encoding::listpack::{END, Element, HEADER, Listpack, ListpackRef, Pos};
+use crate::value::Blob;
+use std::ops::Deref;
+use std::sync::Arc;
 
 /// Which end of a list.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -25,7 +28,35 @@ pub enum End {
 pub(super) enum Node {
     Pack(Pack),
     /// An element too large for a listpack.
-    Plain(Box<[u8]>),
+    Plain(Plain),
+}
+
+/// A large element.
+#[derive(Clone, Debug)]
+pub(super) struct Plain {
+    bytes: Blob,
+    /// As in [`Pack`].
+    place: u32,
+}
+
+impl From<&[u8]> for Plain {
+    fn from(bytes: &[u8]) -> Self {
+        Plain { bytes: Arc::new(bytes.to_vec()), place: 0 }
+    }
+}
+
+impl Plain {
+    pub(super) fn shared(&self) -> &Blob {
+        &self.bytes
+    }
+}
+
+impl Deref for Plain {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes
+    }
 }
 
 /// A listpack with room at either end.
@@ -34,6 +65,8 @@ pub(super) struct Pack {
     buf: Vec<u8>,
     start: u32,
     count: u32,
+    /// The number of the node for a snapshot that has the list open and has not got it; 0: none.
+    place: u32,
 }
 
 impl Node {
@@ -44,6 +77,24 @@ impl Node {
             Node::Pack(pack) => pack.count(),
             Node::Plain(_) => 1,
         }
+    }
+
+    fn place(&mut self) -> &mut u32 {
+        match self {
+            Node::Pack(pack) => &mut pack.place,
+            Node::Plain(plain) => &mut plain.place,
+        }
+    }
+
+    /// Numbers the node for a snapshot.
+    pub(super) fn set_place(&mut self, place: u32) {
+        *self.place() = place;
+    }
+
+    /// Takes the number, if the snapshot has not got the node.
+    #[inline]
+    pub(super) fn take_place(&mut self) -> Option<u32> {
+        Some(std::mem::take(self.place())).filter(|place| *place > 0)
     }
 
     pub(super) fn as_pack(&self) -> Option<&Pack> {
@@ -72,7 +123,7 @@ impl Pack {
         };
         buf.resize(start + len, 0);
         buf[start + HEADER] = END;
-        let mut pack = Pack { buf, start: offset(start), count: 0 };
+        let mut pack = Pack { buf, start: offset(start), count: 0, place: 0 };
         pack.write_header();
         pack
     }
@@ -80,7 +131,7 @@ impl Pack {
     /// From the bytes of a listpack, which are trusted.
     pub(super) fn from_bytes(buf: Vec<u8>) -> Pack {
         let count = ListpackRef::new(&buf).len() as u32;
-        Pack { buf, start: 0, count }
+        Pack { buf, start: 0, count, place: 0 }
     }
 
     /// The buffer, whatever it contains.
@@ -292,7 +343,7 @@ impl Pack {
         let mut buf = Vec::with_capacity(HEADER + entries.len());
         buf.resize(HEADER, 0);
         buf.extend_from_slice(entries);
-        let mut rest = Pack { buf, start: 0, count: (self.count() - index) as u32 };
+        let mut rest = Pack { buf, start: 0, count: (self.count() - index) as u32, place: 0 };
         rest.write_header();
         self.drop_many(End::Tail, rest.count());
         rest

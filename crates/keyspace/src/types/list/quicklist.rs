@@ -7,7 +7,9 @@
 use std::collections::VecDeque;
 
 use super::node::{End, Node, Pack};
+use super::watch::ListWatch;
 use crate::encoding::listpack::Element;
+use crate::snapshot::watch::Watched;
 
 /// Bytes of a node whose limit is a number of elements.
 const SAFE_NODE: usize = 8192;
@@ -76,9 +78,11 @@ impl NodeLimit {
 /// The nodes of a list. None of them is empty.
 #[derive(Clone, Debug)]
 pub(super) struct Quicklist {
-    nodes: VecDeque<Node>,
+    pub(super) nodes: VecDeque<Node>,
     len: usize,
     limit: NodeLimit,
+    /// While a snapshot has the list open.
+    pub(super) watch: Watched<ListWatch>,
 }
 
 /// An element's place: its node, and its index there.
@@ -97,7 +101,7 @@ impl Place {
 
 impl Quicklist {
     pub(super) fn new(limit: NodeLimit) -> Quicklist {
-        Quicklist { nodes: VecDeque::new(), len: 0, limit }
+        Quicklist { nodes: VecDeque::new(), len: 0, limit, watch: Watched::default() }
     }
 
     pub(super) fn of_pack(pack: Pack, limit: NodeLimit) -> Quicklist {
@@ -107,6 +111,22 @@ impl Quicklist {
             list.nodes.push_back(Node::Pack(pack));
         }
         list
+    }
+
+    /// To be called before a node changes.
+    #[inline(always)]
+    fn before_change(&mut self, node: usize) {
+        if let Some(watch) = self.watch.get() {
+            watch.before_change(&mut self.nodes[node]);
+        }
+    }
+
+    /// To be called before the node at an end changes.
+    #[inline(always)]
+    fn before_end_changes(&mut self, end: End) {
+        if self.watch.is_on() && !self.nodes.is_empty() {
+            self.before_change(if end == End::Head { 0 } else { self.nodes.len() - 1 });
+        }
     }
 
     /// Adds a node at the tail, which is not empty.
@@ -131,9 +151,9 @@ impl Quicklist {
         &self.nodes
     }
 
-    /// The only node, if it is a listpack.
+    /// The only node, if it is a listpack. A list that a snapshot has open keeps its form.
     pub(super) fn only_pack(&self) -> Option<&Pack> {
-        if self.nodes.len() == 1 { self.nodes[0].as_pack() } else { None }
+        if self.nodes.len() == 1 && !self.watch.is_on() { self.nodes[0].as_pack() } else { None }
     }
 
     pub(super) fn take_only_pack(&mut self) -> Option<Pack> {
@@ -196,9 +216,9 @@ impl Quicklist {
     pub(super) fn push(&mut self, end: End, value: &[u8]) {
         let limit = self.limit;
         self.len += 1;
-        if limit.admits(self.end(end), value.len())
-            && let Some(Node::Pack(pack)) = self.end_mut(end)
-        {
+        if limit.admits(self.end(end), value.len()) {
+            self.before_end_changes(end);
+            let Some(Node::Pack(pack)) = self.end_mut(end) else { unreachable!("only listpacks admit") };
             pack.push(end, Element::new(value));
             return;
         }
@@ -254,6 +274,7 @@ impl Quicklist {
     /// Removes the element at an end, after `visit` has seen it.
     #[inline]
     pub(super) fn pop<R>(&mut self, end: End, visit: impl FnOnce(Element<'_>) -> R) -> Option<R> {
+        self.before_end_changes(end);
         let (result, left) = match self.end_mut(end)? {
             Node::Pack(pack) => (pack.pop(end, visit), pack.count()),
             Node::Plain(bytes) => (visit(Element::new(bytes)), 0),
@@ -266,10 +287,13 @@ impl Quicklist {
     }
 
     fn drop_node(&mut self, end: End) {
-        match end {
+        let node = match end {
             End::Head => self.nodes.pop_front(),
             End::Tail => self.nodes.pop_back(),
         };
+        if let (Some(watch), Some(node)) = (self.watch.get(), node) {
+            watch.after_removal(node);
+        }
     }
 
     /// Removes `n` elements at an end.
@@ -277,15 +301,15 @@ impl Quicklist {
         let mut left = n.min(self.len);
         self.len -= left;
         while left > 0 {
-            let node = self.end_mut(end).expect("the nodes have as many elements as the list");
-            let count = node.count();
-            match node {
-                Node::Pack(pack) if left < count => {
+            let count = self.end(end).map_or(0, Node::count);
+            if left < count {
+                self.before_end_changes(end);
+                if let Some(Node::Pack(pack)) = self.end_mut(end) {
                     pack.drop_many(end, left);
-                    return;
                 }
-                _ => self.drop_node(end),
+                return;
             }
+            self.drop_node(end);
             left -= count;
         }
         if self.nodes.capacity() > 64 && self.nodes.len() < self.nodes.capacity() / 4 {
@@ -297,6 +321,7 @@ impl Quicklist {
     pub(super) fn set(&mut self, index: usize, value: &[u8]) {
         let place = self.place(index);
         let large = self.limit.is_large(value.len());
+        self.before_change(place.node);
         match &mut self.nodes[place.node] {
             Node::Pack(pack) if !large => pack.replace(place.index, value),
             Node::Plain(bytes) if large => *bytes = value.into(),
@@ -335,6 +360,7 @@ impl Quicklist {
         let count = self.nodes[place.node].count();
         let at_edge = if after { place.index + 1 == count } else { place.index == 0 };
         if self.limit.admits(self.nodes.get(place.node), value.len()) {
+            self.before_change(place.node);
             let Node::Pack(pack) = &mut self.nodes[place.node] else { unreachable!("only listpacks admit") };
             match after {
                 true => pack.insert_after(place.index, value),
@@ -346,6 +372,7 @@ impl Quicklist {
         let neighbour = neighbour.filter(|n| self.limit.admits(self.nodes.get(*n), value.len()));
         if let (true, Some(neighbour)) = (at_edge, neighbour) {
             let end = if after { End::Head } else { End::Tail };
+            self.before_change(neighbour);
             let Node::Pack(pack) = &mut self.nodes[neighbour] else { unreachable!("only listpacks admit") };
             pack.push(end, Element::new(value));
             return;
@@ -362,6 +389,7 @@ impl Quicklist {
     /// Adds a value in the middle of a full node, which is split in two there.
     fn insert_split(&mut self, place: Place, after: bool, value: &[u8]) {
         let large = self.limit.is_large(value.len());
+        self.before_change(place.node);
         let Node::Pack(first) = &mut self.nodes[place.node] else {
             unreachable!("a large element is at an edge")
         };
@@ -404,6 +432,8 @@ impl Quicklist {
         if self.limit.is_exceeded(a.size() + b.size() - 7, a.count() + b.count()) {
             return false;
         }
+        self.before_change(first);
+        self.before_change(first + 1);
         if let (Some(Node::Pack(second)), Node::Pack(first)) =
             (self.nodes.remove(first + 1), &mut self.nodes[first])
         {
@@ -421,6 +451,9 @@ impl Quicklist {
             if removed == limit {
                 break;
             }
+            if self.watch.is_on() && holds(&self.nodes[i], value) {
+                self.before_change(i);
+            }
             removed += match &mut self.nodes[i] {
                 Node::Pack(pack) => pack.remove_equal(wanted, limit - removed, from),
                 Node::Plain(bytes) if **bytes == *value => {
@@ -435,5 +468,14 @@ impl Quicklist {
             self.len -= removed;
         }
         removed
+    }
+}
+
+/// Whether an element of a node is equal to a value.
+fn holds(node: &Node, value: &[u8]) -> bool {
+    let wanted = Element::new(value);
+    match node {
+        Node::Pack(pack) => pack.view().iter().any(|element| element == wanted),
+        Node::Plain(bytes) => **bytes == *value,
     }
 }

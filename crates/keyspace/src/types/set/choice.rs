@@ -122,7 +122,7 @@ impl Set {
         let stay = self.view().len() - count;
         if let Form::Pack(pack) = &self.0 {
             self.0 = Form::Pack(split(pack, stay, space.random, visit));
-        } else if count >= stay * MOVED_TIMES {
+        } else if count >= stay * MOVED_TIMES && !self.is_watched() {
             self.pop_most(space, stay, visit);
         } else {
             (0..count).for_each(|_| self.pop(space, visit));

@@ -10,6 +10,8 @@
 
 use crate::hash::Hasher;
 use crate::slab::{Bin, MAX_BLOCK, Slab, block_size};
+use crate::snapshot::records::put_member;
+use crate::snapshot::watch::{TableWatch, Watched};
 use crate::table::{BlockPtr, CURSOR_SHIFT, Layout, Table};
 use std::fmt;
 use std::ops::ControlFlow;
@@ -93,6 +95,14 @@ pub(super) struct Members {
     table: Table<MemberBlocks>,
     /// Whether there may be a block larger than the slab's largest.
     any_big: bool,
+    /// While a snapshot has the set open.
+    watch: Watched<TableWatch>,
+}
+
+/// Appends the record of a member.
+fn put(block: BlockPtr, records: &mut Vec<u8>) {
+    // SAFETY: watches see live blocks of the table's members, and the reference ends here.
+    put_member(records, unsafe { member(block) });
 }
 
 impl fmt::Debug for Members {
@@ -105,12 +115,26 @@ impl fmt::Debug for Members {
 // read from a block outlives the borrow of `self` that it was read through.
 impl Members {
     pub(super) fn new(hasher: Hasher) -> Self {
-        Members { table: Table::new(hasher), any_big: false }
+        Members { table: Table::new(hasher), any_big: false, watch: Watched::default() }
     }
 
     #[inline]
     pub(super) fn len(&self) -> usize {
         self.table.len()
+    }
+
+    /// What a snapshot knows of the set while it is open.
+    pub(super) fn watch(&mut self) -> &mut Watched<TableWatch> {
+        &mut self.watch
+    }
+
+    /// Goes on with a snapshot's walk by one bucket; whether it came to its end.
+    pub(super) fn walk(&mut self) -> bool {
+        self.watch.get().is_none_or(|watch| watch.walk(&self.table, put))
+    }
+
+    pub(super) fn is_watched(&self) -> bool {
+        self.watch.is_on()
     }
 
     #[inline]
@@ -130,6 +154,9 @@ impl Members {
     }
 
     fn insert_new(&mut self, slab: &mut Slab, hash: u64, member: &[u8]) {
+        if let Some(watch) = self.watch.get() {
+            watch.before_change(&self.table, hash, put);
+        }
         self.any_big |= size_for(member) > MAX_BLOCK;
         let block = new_block(slab, member);
         self.table.insert(slab, hash, block);
@@ -139,6 +166,9 @@ impl Members {
     pub(super) fn remove(&mut self, slab: &mut Slab, member: &[u8]) -> bool {
         let hash = self.table.hash(member);
         let Some((block, place)) = self.table.find(hash, member) else { return false };
+        if let Some(watch) = self.watch.get() {
+            watch.before_removal(hash, block, put);
+        }
         self.table.remove(slab, place);
         // SAFETY: the table let go of the block.
         unsafe { slab.free_any(block.get(), size_of_block(block)) };
@@ -155,8 +185,12 @@ impl Members {
         let Some(block) = self.table.sample(random) else { return };
         // SAFETY: the block is live until it is freed below, after the last use of the slice.
         let bytes = unsafe { member(block) };
-        let (_, place) = self.table.find(self.table.hash(bytes), bytes).expect("it was just met there");
+        let hash = self.table.hash(bytes);
+        let (_, place) = self.table.find(hash, bytes).expect("it was just met there");
         visit(bytes);
+        if let Some(watch) = self.watch.get() {
+            watch.before_removal(hash, block, put);
+        }
         self.table.remove(slab, place);
         // SAFETY: the table let go of the block.
         unsafe { slab.free_any(block.get(), size_of_block(block)) };

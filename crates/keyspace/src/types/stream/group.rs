@@ -3,42 +3,48 @@
 use super::id::StreamId;
 use super::log::Log;
 use super::trim::References;
+use super::watch::{GroupsWatch, PendingWatch};
+use crate::snapshot::watch::Watched;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// The groups of a stream, by name.
 #[derive(Clone, Default, Debug)]
-pub struct Groups(BTreeMap<Box<[u8]>, Group>);
+pub struct Groups {
+    pub(super) map: BTreeMap<Box<[u8]>, Group>,
+    /// While a snapshot has the stream open.
+    pub(super) watch: Watched<GroupsWatch>,
+}
 
 impl Groups {
     /// How many groups there are.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.map.len()
     }
 
     /// Whether there are no groups.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.map.is_empty()
     }
 
     /// All groups, in the order of their names.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], &Group)> {
-        self.0.iter().map(|(name, group)| (&**name, group))
+        self.map.iter().map(|(name, group)| (&**name, group))
     }
 
     /// A group by its name.
     pub fn get(&self, name: &[u8]) -> Option<&Group> {
-        self.0.get(name)
+        self.map.get(name)
     }
 
     /// A group by its name, to change it.
     pub fn get_mut(&mut self, name: &[u8]) -> Option<&mut Group> {
-        self.0.get_mut(name)
+        self.map.get_mut(name)
     }
 
     /// Adds a group; `None` if there is one with that name.
     pub fn create(&mut self, name: &[u8], last_id: StreamId, read: Option<i64>) -> Option<&mut Group> {
-        match self.0.entry(name.into()) {
+        match self.map.entry(name.into()) {
             std::collections::btree_map::Entry::Occupied(_) => None,
             std::collections::btree_map::Entry::Vacant(slot) => {
                 Some(slot.insert(Group { last_id, read, ..Group::default() }))
@@ -48,7 +54,11 @@ impl Groups {
 
     /// Removes a group; whether there was one.
     pub fn destroy(&mut self, name: &[u8]) -> bool {
-        self.0.remove(name).is_some()
+        let Some(group) = self.map.remove(name) else { return false };
+        if let Some(watch) = self.watch.get() {
+            watch.after_removal(group);
+        }
+        true
     }
 
     /// Prepares for the deletion of an entry; whether it may be deleted.
@@ -56,13 +66,13 @@ impl Groups {
         match references {
             References::Keep => true,
             References::Drop => {
-                for group in self.0.values_mut() {
+                for group in self.map.values_mut() {
                     group.acknowledge(id);
                 }
                 true
             }
             References::Acknowledged => {
-                !self.0.values().any(|group| group.last_id < id || group.pending.contains_key(&id))
+                !self.map.values().any(|group| group.last_id < id || group.pending.contains_key(&id))
             }
         }
     }
@@ -83,10 +93,13 @@ pub struct Group {
     pub last_id: StreamId,
     /// How many entries were delivered up to there, if known.
     pub read: Option<i64>,
-    pending: BTreeMap<StreamId, Pending>,
+    pub(super) pending: BTreeMap<StreamId, Pending>,
     names: BTreeMap<Arc<[u8]>, ConsumerId>,
     /// By their IDs; `None` where one was removed.
     consumers: Vec<Option<Consumer>>,
+    /// While a snapshot has the stream open and walks the group, with the group's number there.
+    pub(super) watch: PendingWatch,
+    pub(super) number: u32,
 }
 
 /// A consumer within its group. Valid until that consumer is removed.
@@ -140,6 +153,14 @@ const fn in_map(element: usize) -> usize {
 }
 
 impl Group {
+    /// To be called before a pending entry changes, comes or goes.
+    #[inline(always)]
+    fn before_change(&mut self, id: StreamId) {
+        if let Some(watch) = self.watch.get() {
+            watch.before_change(id, || self.pending.get(&id).copied());
+        }
+    }
+
     /// How many entries the group has not acknowledged.
     pub fn pending_len(&self) -> usize {
         self.pending.len()
@@ -176,6 +197,7 @@ impl Group {
 
     /// The same, to change when and how often it was delivered.
     pub fn find_mut(&mut self, id: StreamId) -> Option<&mut Pending> {
+        self.before_change(id);
         self.pending.get_mut(&id)
     }
 
@@ -223,6 +245,7 @@ impl Group {
         let id = self.names.remove(name)?;
         let consumer = self.consumers[id.0 as usize].take().expect(GONE);
         for id in &consumer.pending {
+            self.before_change(*id);
             self.pending.remove(id);
         }
         Some(consumer.pending.len())
@@ -230,6 +253,7 @@ impl Group {
 
     /// Makes an entry pending for a consumer, whomever it was pending for.
     pub fn assign(&mut self, id: StreamId, pending: Pending) {
+        self.before_change(id);
         let to = pending.consumer;
         if let Some(before) = self.pending.insert(id, pending) {
             if before.consumer == to {
@@ -242,6 +266,7 @@ impl Group {
 
     /// An entry is no longer pending; what was known about it.
     pub fn acknowledge(&mut self, id: StreamId) -> Option<Pending> {
+        self.before_change(id);
         let pending = self.pending.remove(&id)?;
         self.consumer_mut(pending.consumer).pending.remove(&id);
         Some(pending)

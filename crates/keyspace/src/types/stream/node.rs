@@ -125,6 +125,11 @@ fn take<'a>(pack: ListpackRef<'a>, pos: &mut Pos) -> Element<'a> {
 const COMPLETE: &str = "nodes end with a complete entry";
 
 impl<'a> Node<'a> {
+    /// The whole node.
+    pub(super) fn bytes(&self) -> &'a [u8] {
+        self.pack.bytes()
+    }
+
     /// `bytes` are a whole node.
     #[inline]
     pub(super) fn new(id: StreamId, bytes: &'a [u8]) -> Self {

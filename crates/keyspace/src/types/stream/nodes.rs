@@ -3,6 +3,7 @@
 
 use super::id::StreamId;
 use super::node::Node;
+use super::watch::NodesWatch;
 use crate::encoding::listpack::Listpack;
 use std::collections::BTreeMap;
 
@@ -12,12 +13,39 @@ pub(super) struct Nodes {
     sealed: BTreeMap<StreamId, Box<[u8]>>,
     tail: Option<Listpack>,
     tail_id: StreamId,
+    /// While a snapshot has the stream open.
+    pub(super) watch: NodesWatch,
 }
 
 /// Bytes of the map per sealed node: key and value, in leaves of eleven that are two thirds full.
 const PER_SEALED: usize = (size_of::<StreamId>() + size_of::<Box<[u8]>>()) * 3 / 2;
 
 impl Nodes {
+    /// To be called before the node that begins with `id` changes, comes or goes.
+    #[inline(always)]
+    fn before_change(&mut self, id: StreamId) {
+        if self.watch.is_on() {
+            self.keep_old(id);
+        }
+    }
+
+    #[cold]
+    fn keep_old(&mut self, id: StreamId) {
+        let Nodes { sealed, tail, tail_id, watch } = self;
+        if let Some(watch) = watch.get() {
+            watch.before_change(id, || match tail {
+                Some(tail) if *tail_id == id => Some(tail.view().bytes().into()),
+                _ => sealed.get(&id).cloned(),
+            });
+        }
+    }
+
+    /// The first node that begins with `id` or later.
+    pub(super) fn at_or_after(&self, id: StreamId) -> Option<Node<'_>> {
+        let sealed = self.sealed.range(id..).next().map(|(id, bytes)| Node::new(*id, bytes));
+        sealed.or(self.last()).filter(|node| node.id >= id)
+    }
+
     /// How many nodes there are.
     pub(super) fn len(&self) -> usize {
         self.sealed.len() + usize::from(self.tail.is_some())
@@ -43,13 +71,7 @@ impl Nodes {
 
     /// The node after the one that begins with `id`.
     pub(super) fn after(&self, id: StreamId) -> Option<Node<'_>> {
-        let next = id.next()?;
-        self.sealed
-            .range(next..)
-            .next()
-            .map(|(id, bytes)| Node::new(*id, bytes))
-            .or(self.last())
-            .filter(|node| node.id > id)
+        self.at_or_after(id.next()?)
     }
 
     /// The node before the one that begins with `id`.
@@ -66,11 +88,13 @@ impl Nodes {
     /// The last node, to append to.
     #[inline]
     pub(super) fn last_mut(&mut self) -> Option<(StreamId, &mut Listpack)> {
+        self.before_change(self.tail_id);
         self.tail.as_mut().map(|tail| (self.tail_id, tail))
     }
 
     /// Adds a node behind all others.
     pub(super) fn push(&mut self, id: StreamId, node: Listpack) {
+        self.before_change(id);
         if let Some(full) = self.tail.replace(node) {
             self.sealed.insert(self.tail_id, full.into_bytes().into_boxed_slice());
         }
@@ -79,6 +103,7 @@ impl Nodes {
 
     /// Changes the node that begins with `id` without removing it.
     pub(super) fn edit<R>(&mut self, id: StreamId, f: impl FnOnce(&mut Listpack) -> R) -> R {
+        self.before_change(id);
         if let Some(tail) = self.tail.as_mut().filter(|_| self.tail_id == id) {
             return f(tail);
         }
@@ -91,6 +116,7 @@ impl Nodes {
 
     /// Removes the node that begins with `id`. The one before the last becomes the last.
     pub(super) fn remove(&mut self, id: StreamId) {
+        self.before_change(id);
         if self.tail_id != id || self.tail.is_none() {
             self.sealed.remove(&id);
             return;

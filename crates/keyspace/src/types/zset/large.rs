@@ -13,6 +13,8 @@ use super::range::Edge;
 use crate::encoding::ordered::{Handle, Ordered, Probe, Slot};
 use crate::hash::Hasher;
 use crate::slab::{Bin, MAX_BLOCK, Slab, block_size};
+use crate::snapshot::records::put_scored;
+use crate::snapshot::watch::{TableWatch, Watched};
 use crate::table::{BlockPtr, CURSOR_SHIFT, Layout, Place, Table, prefetch};
 use std::ops::{ControlFlow, Range};
 use std::ptr::{self, NonNull};
@@ -237,6 +239,15 @@ pub(crate) struct Large {
     tree: Ordered,
     /// Whether any block may be larger than [`MAX_BLOCK`].
     any_big: bool,
+    /// While a snapshot has the set open.
+    watch: Watched<TableWatch>,
+}
+
+/// Appends the record of a member.
+fn put(block: BlockPtr, records: &mut Vec<u8>) {
+    let block = Block(block.get());
+    // SAFETY: watches see live blocks of the table's members, and the reference ends here.
+    put_scored(records, unsafe { block.member() }, block.score());
 }
 
 impl std::fmt::Debug for Large {
@@ -247,7 +258,25 @@ impl std::fmt::Debug for Large {
 
 impl Large {
     pub(super) fn new(hasher: Hasher) -> Large {
-        Large { table: Table::new(hasher), tree: Ordered::new(), any_big: false }
+        Large { table: Table::new(hasher), tree: Ordered::new(), any_big: false, watch: Watched::default() }
+    }
+
+    /// What a snapshot knows of the set while it is open.
+    pub(super) fn watch(&mut self) -> &mut Watched<TableWatch> {
+        &mut self.watch
+    }
+
+    /// Goes on with a snapshot's walk by one bucket; whether it came to its end.
+    pub(super) fn walk(&mut self) -> bool {
+        self.watch.get().is_none_or(|watch| watch.walk(&self.table, put))
+    }
+
+    /// Before a member with this hash changes or is added.
+    #[inline(always)]
+    fn before_change(&mut self, hash: u64) {
+        if let Some(watch) = self.watch.get() {
+            watch.before_change(&self.table, hash, put);
+        }
     }
 
     #[inline]
@@ -305,6 +334,7 @@ impl Large {
     }
 
     fn insert_at(&mut self, slab: &mut Slab, rank: usize, hash: u64, member: &[u8], score: f64) {
+        self.before_change(hash);
         let block = Block::new(slab, member, score);
         self.any_big |= block.size() > MAX_BLOCK;
         self.table.insert(slab, hash, BlockPtr::new(block.0));
@@ -315,6 +345,9 @@ impl Large {
     pub(super) fn set_score(&mut self, found: Found, score: f64) {
         // SAFETY: the reference ends before anything changes the block's size, which nothing does.
         let member = unsafe { found.block.member() };
+        if self.watch.is_on() {
+            self.before_change(self.table.hash(member));
+        }
         let old = self.rank_at(member, found.score());
         let handle = self.tree.remove(old, &prefix);
         debug_assert_eq!(handle, found.block.handle());
@@ -344,6 +377,11 @@ impl Large {
 
     /// Takes a block out of the table and frees it. The tree does not hold it any more.
     fn drop_block(&mut self, slab: &mut Slab, found: Found) {
+        if let Some(watch) = self.watch.get() {
+            // SAFETY: the reference ends before the block does.
+            let hash = self.table.hash(unsafe { found.block.member() });
+            watch.before_removal(hash, BlockPtr::new(found.block.0), put);
+        }
         self.table.remove(slab, found.place);
         // SAFETY: neither the table nor the tree holds the block any more.
         unsafe { slab.free_any(found.block.0, found.block.size()) };

@@ -2,8 +2,10 @@
 //! notes. Commands are typed and replies are shown as redis-cli does.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use carnelian_config::{Change, Config, Directive};
+use carnelian_persistence::disk::FaultyDisk;
 use carnelian_resp::{Batch, Decoder, Limits, Protocol, ReplyBuf, RequestParser, Value};
 
 use crate::engine::{BatchOutcome, Engine, Next, Options};
@@ -61,21 +63,36 @@ impl Session {
         Session::of(directives, &Origin::default())
     }
 
+    /// The same, on a disk that may hold a dataset.
+    pub(crate) fn with_storage(directives: &[(&str, &str)], disk: &FaultyDisk) -> Session {
+        Session::begin(directives, &Origin::default(), disk)
+    }
+
     /// Some directives set, one client, and seeds and a clock of its own.
     pub(crate) fn of(directives: &[(&str, &str)], origin: &Origin) -> Session {
+        Session::begin(directives, origin, &FaultyDisk::new(0))
+    }
+
+    fn begin(directives: &[(&str, &str)], origin: &Origin, disk: &FaultyDisk) -> Session {
         let mut config = Config::new();
         for (name, value) in directives {
             let directive = Directive::find(name.as_bytes()).expect("the directive exists");
-            config.assign(directive, &[value.as_bytes()]).expect("the value is valid");
+            let words: Vec<&[u8]> = value.split(' ').map(str::as_bytes).collect();
+            config.assign(directive, &words).expect("the value is valid");
         }
         let &Origin { hash_seed, random_seed, start_ms } = origin;
         let now_us = start_ms * 1000;
-        let storage = Storage::none();
+        let storage = Storage { disk: Arc::new(disk.clone()), wake: Arc::new(|| {}) };
         let engine = Engine::new(Options { config, hash_seed, random_seed, now_us, storage });
         let mut session = Session { engine, outside: Outside::default(), clients: Vec::new(), start_ms };
         session.advance_ms(0);
         session.connect();
         session
+    }
+
+    /// Begins to load what is on the disk.
+    pub(crate) fn load(&mut self) -> Result<(), String> {
+        self.engine.load(&mut self.outside)
     }
 
     /// Adds a client and returns its index.

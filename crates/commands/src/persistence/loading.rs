@@ -87,6 +87,8 @@ pub(crate) struct Dump {
     loader: Loader,
     /// Facts about the file that are in the log.
     reported: usize,
+    /// How libraries of functions meet those that are there.
+    policy: Policy,
 }
 
 /// A dataset that is loading.
@@ -141,8 +143,9 @@ impl Source {
     pub(crate) fn dump(path: PathBuf, state: &State, merge: Merge) -> Source {
         let check_sum = state.config.flag(CHECKSUM) && !state.skip_checksums;
         let replace = merge == Merge::Replace;
+        let policy = if replace { Policy::Replace } else { Policy::Append };
         let loader = Loader::new(LoadOptions { check_sum, drop_expired: true, replace });
-        Source { path, decoder: Decoder::Rdb(Box::new(Dump { loader, reported: 0 })) }
+        Source { path, decoder: Decoder::Rdb(Box::new(Dump { loader, reported: 0, policy })) }
     }
 
     /// A log that is to be looked at. Only the last one may end early.
@@ -156,7 +159,7 @@ impl Source {
         let check_sum = state.config.flag(CHECKSUM) && !state.skip_checksums;
         let loader = Loader::new(LoadOptions { check_sum, drop_expired: false, replace: false });
         let log = LogFile {
-            dump: Some(Dump { loader, reported: 0 }),
+            dump: Some(Dump { loader, reported: 0, policy: Policy::Append }),
             head: Vec::new(),
             is_known: false,
             replay: Replay::new(),
@@ -261,7 +264,7 @@ impl Dump {
         for key in &loaded.empty_keys {
             log::info!("rdbLoadObject skipping empty key: {}", text(key));
         }
-        restore_functions(&loaded.functions, target)?;
+        restore_functions(&loaded.functions, self.policy, target)?;
         let (keys, expired) = (loaded.keys, loaded.expired);
         let empty = match loaded.empty {
             0 => String::new(),
@@ -424,14 +427,14 @@ fn describe(error: &rdb::Error) -> String {
 }
 
 /// Puts the libraries of a file to use.
-fn restore_functions(codes: &[Vec<u8>], target: &mut Target<'_>) -> Result<(), String> {
+fn restore_functions(codes: &[Vec<u8>], policy: Policy, target: &mut Target<'_>) -> Result<(), String> {
     if codes.is_empty() {
         return Ok(());
     }
     let began_ns = target.links.clock_ns();
     let mut host = LibraryHost { links: target.links, began_ns };
     let functions = target.state.scripting.functions();
-    let restored = functions.restore(codes, Policy::Flush, &mut host);
+    let restored = functions.restore(codes, policy, &mut host);
     restored.map_err(|refusal| format!("Failed creating the libraries of functions: {}", text(&refusal.0)))
 }
 

@@ -1,7 +1,7 @@
 //! The keyspace: databases, time, access clocks, expiry, and the walks over all of it.
 
 use crate::access::AccessPolicy;
-use crate::db::{Db, Walk};
+use crate::db::{Db, Walk, compact_members};
 use crate::entry::{Entry, Head, Outline, Payload};
 use crate::event::{Event, EventClass, EventClasses, EventLog};
 use crate::hash::Hasher;
@@ -1073,7 +1073,8 @@ impl Keyspace {
             }
             self.compact_next = (self.compact_next + 1) % self.dbs.len();
         }
-        false
+        self.members.drop_empty();
+        compact_members(&mut self.members, &self.reaper)
     }
 }
 

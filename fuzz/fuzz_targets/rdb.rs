@@ -12,7 +12,7 @@ use libfuzzer_sys::fuzz_target;
 fn load(file: &[u8], piece: usize) -> (Result<Loaded, Error>, Keyspace) {
     let mut keyspace = Keyspace::new(Options { databases: 4, hash_seed: (1, 2), random_seed: 3 });
     keyspace.set_now(1_000_000_000_000);
-    let mut loader = Loader::new(LoadOptions { check_sum: false, drop_expired: true });
+    let mut loader = Loader::new(LoadOptions { check_sum: false, ..LoadOptions::default() });
     for piece in file.chunks(piece) {
         match loader.feed(piece, &mut keyspace) {
             Ok(Progress::More) => {}

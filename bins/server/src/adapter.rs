@@ -10,6 +10,25 @@ use carnelian_resp::{Batch, Limits, ProtocolError, ReplyBuf};
 pub(crate) struct Adapter {
     pub(crate) engine: Engine,
     pub(crate) host: Host,
+    /// The kinds of sockets that the log has yet to call ready, which they are once the dataset is loaded.
+    pub(crate) ready: Vec<&'static str>,
+    /// Whether a signal has ended the loop, and everything is saved that has to be.
+    is_prepared: bool,
+}
+
+impl Adapter {
+    pub(crate) fn new(engine: Engine, host: Host, ready: Vec<&'static str>) -> Adapter {
+        Adapter { engine, host, ready, is_prepared: false }
+    }
+
+    /// The loop has ended. If that was because of a signal that came during a slow script, there is still to save.
+    pub(crate) fn finish(&mut self, net: &mut Net) {
+        if !self.is_prepared {
+            self.woken(net);
+        }
+        self.engine.close_log(&mut Outside { net: &mut *net, host: &mut self.host });
+        net.flush_all();
+    }
 }
 
 impl Service for Adapter {
@@ -54,6 +73,9 @@ impl Service for Adapter {
     fn before_sleep(&mut self, net: &mut Net) -> Option<Deadline> {
         let mut outside = Outside { net, host: &mut self.host };
         let wake_ms = self.engine.before_sleep(&mut outside);
+        if !self.ready.is_empty() && !self.engine.is_loading() && !net.is_stopping() {
+            self.ready.drain(..).for_each(|kind| log::info!("Ready to accept connections {kind}"));
+        }
         Some(net.now().at_wall_ms(wake_ms))
     }
 
@@ -62,7 +84,15 @@ impl Service for Adapter {
     }
 
     fn woken(&mut self, net: &mut Net) {
-        stop_if_requested(&self.host, net);
+        let Some(signal) = self.host.shutdown.requested() else { return };
+        let flags = self.engine.config().shutdown_flags(signal.directive());
+        let mut outside = Outside { net, host: &mut self.host };
+        if self.engine.prepare_shutdown(&mut outside, flags) {
+            self.is_prepared = true;
+            net.stop();
+        } else {
+            self.host.shutdown.refused();
+        }
     }
 }
 
@@ -117,8 +147,11 @@ impl Service for BesideAdapter<'_, '_> {
         describe(net, id)
     }
 
+    /// The script ends first; then it is time to save.
     fn woken(&mut self, net: &mut Net) {
-        stop_if_requested(self.host, net);
+        if self.host.shutdown.requested().is_some() {
+            net.stop();
+        }
     }
 }
 
@@ -136,13 +169,6 @@ fn outcome_of(outcome: BatchOutcome) -> Outcome {
 fn describe(net: &Net, id: ConnId) -> String {
     let addr = net.conn(id).map_or(String::new(), |conn| conn.addr());
     format!("id={} addr={addr}", id.serial)
-}
-
-fn stop_if_requested(host: &Host, net: &mut Net) {
-    if host.shutdown.requested().is_some() {
-        log::warn!("User requested shutdown...");
-        net.stop();
-    }
 }
 
 /// Whether clients from other machines are refused: nobody protected the server, so it protects itself.

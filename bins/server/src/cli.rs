@@ -1,4 +1,5 @@
-//! The command line of redis-server: `[FILE] [--directive value ...] [-]`, and the configuration it amounts to.
+//! The command line of redis-server: `[FILE] [--directive value ...] [-]`, and the configuration it amounts to; or that
+//! of the tools that the server is under another name.
 #![expect(clippy::disallowed_methods, reason = "configuration files are read here")]
 
 use std::env;
@@ -12,6 +13,7 @@ use carnelian_config::file::{Host, Options};
 use carnelian_config::{COMPATIBLE_VERSION, Config, LoadError, Source};
 
 use crate::logging;
+use crate::tools::{self, Tool};
 
 /// What the arguments ask for.
 #[derive(Debug, PartialEq, Eq)]
@@ -22,6 +24,8 @@ pub(crate) enum Request {
     Version,
     /// Something that this server does not do: print the text to stderr, and exit with 1.
     Refused(String),
+    /// Look at files.
+    Check(tools::Call),
     /// Serve.
     Serve(Launch),
 }
@@ -43,6 +47,8 @@ Usage: carnelian-server [/path/to/redis.conf] [options] [-]
        carnelian-server - (read the configuration from stdin)
        carnelian-server -v or --version
        carnelian-server -h or --help
+       carnelian-server --check-rdb FILE (or started as redis-check-rdb)
+       carnelian-server --check-aof [--fix|--truncate-to-timestamp SECONDS] FILE (or started as redis-check-aof)
 
 Options are directives of redis.conf, and count more than the file:
        carnelian-server --port 7777 --loglevel verbose
@@ -59,10 +65,18 @@ pub(crate) fn version_line(allocator: &str) -> String {
     )
 }
 
-/// Reads the arguments, without the program's name. `directory` is the current one.
-pub(crate) fn parse(args: impl Iterator<Item = OsString>, directory: &Path) -> Request {
+/// Reads the arguments, of which the first is the program's name. `directory` is the current one.
+pub(crate) fn parse(mut args: impl Iterator<Item = OsString>, directory: &Path) -> Request {
+    let program = args.next().unwrap_or_default();
     let args: Vec<Vec<u8>> = args.map(OsString::into_vec).collect();
     let first = args.first().map(Vec::as_slice);
+    if let Some(tool) = Tool::named(&program) {
+        return Request::Check(call(tool, program.to_string_lossy().into_owned(), &args));
+    }
+    if let Some(tool) = first.and_then(Tool::of_flag) {
+        let flag = String::from_utf8_lossy(&args[0]);
+        return Request::Check(call(tool, format!("{} {flag}", program.to_string_lossy()), &args[1..]));
+    }
     match first {
         Some(b"-v" | b"--version") => return Request::Version,
         Some(b"-h" | b"--help") => return Request::Help,
@@ -76,6 +90,10 @@ pub(crate) fn parse(args: impl Iterator<Item = OsString>, directory: &Path) -> R
     let rest = if file.is_some() { &args[1..] } else { &args[..] };
     let options = Options::parse(rest, file.is_some());
     Request::Serve(Launch { file, options, bare: args.is_empty() })
+}
+
+fn call(tool: Tool, program: String, args: &[Vec<u8>]) -> tools::Call {
+    tools::Call { tool, program, arguments: args.iter().cloned().map(OsString::from_vec).collect() }
 }
 
 /// All of stdin if it holds configuration.
@@ -147,7 +165,8 @@ mod tests {
     use super::*;
 
     fn request(args: &[&str]) -> Request {
-        parse(args.iter().map(OsString::from), Path::new("/here"))
+        let words = ["carnelian-server"].iter().chain(args);
+        parse(words.map(OsString::from), Path::new("/here"))
     }
 
     fn launch(args: &[&str]) -> Launch {
@@ -173,6 +192,17 @@ mod tests {
         assert_eq!(launch(&["/x.conf"]).file, Some("/x.conf".into()));
         assert_eq!(launch(&["--port", "1"]).file, None);
         assert!(launch(&["-"]).options.stdin && launch(&["x.conf", "-"]).options.stdin);
+    }
+
+    #[test]
+    fn the_server_is_its_tools_too() {
+        let check = |program: &str, arguments: &[&str]| {
+            let arguments = arguments.iter().map(OsString::from).collect();
+            Request::Check(tools::Call { tool: Tool::CheckRdb, program: program.to_owned(), arguments })
+        };
+        assert_eq!(request(&["--check-rdb", "x.rdb"]), check("carnelian-server --check-rdb", &["x.rdb"]));
+        let named = parse(["a/redis-check-rdb", "-v"].iter().map(OsString::from), Path::new("/"));
+        assert_eq!(named, check("a/redis-check-rdb", &["-v"]));
     }
 
     #[test]

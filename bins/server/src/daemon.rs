@@ -5,14 +5,16 @@
 use std::env;
 use std::fs;
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+
+use carnelian_config::{Config, Directive};
 
 /// Set for the process in the background.
 const MARKER: &str = "CARNELIAN_DAEMON";
 
 /// Where the pid goes if `daemonize` is on and `pidfile` is not set.
-pub(crate) const DEFAULT_PID_FILE: &str = "/var/run/redis.pid";
+const DEFAULT_PID_FILE: &str = "/var/run/redis.pid";
 
 /// Which of the two processes this is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,12 +49,25 @@ pub(crate) fn detach(directory: &Path, stdin: &[u8]) -> io::Result<Side> {
     Ok(Side::Foreground)
 }
 
-/// Writes the process id.
-///
-/// # Errors
-/// If the file cannot be written; Redis goes on without it.
-pub(crate) fn write_pid_file(path: &Path) -> io::Result<()> {
+fn write_pid_file(path: &Path) -> io::Result<()> {
     fs::write(path, format!("{}\n", std::process::id()))
+}
+
+/// Writes the process id where the configuration wants it. The server goes on without it, as Redis does.
+pub(crate) fn write_configured_pid_file(config: &Config) -> Option<PathBuf> {
+    let path = String::from_utf8_lossy(config.text(Directive::named("pidfile"))).into_owned();
+    let path = match (path.is_empty(), config.flag(Directive::named("daemonize"))) {
+        (true, false) => return None,
+        (true, true) => PathBuf::from(DEFAULT_PID_FILE),
+        (false, _) => PathBuf::from(path),
+    };
+    match write_pid_file(&path) {
+        Ok(()) => Some(path),
+        Err(error) => {
+            log::warn!("Failed to write PID file: {error}");
+            None
+        }
+    }
 }
 
 /// Removes the pid file at a clean end.

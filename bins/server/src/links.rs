@@ -64,6 +64,14 @@ impl Links for Outside<'_> {
         self.net.resume(conn_id(id));
     }
 
+    fn hold(&mut self, id: ClientId, until: u64) {
+        self.net.hold(conn_id(id), until);
+    }
+
+    fn release(&mut self, up_to: u64) {
+        self.net.release(up_to);
+    }
+
     fn is_open(&mut self, id: ClientId) -> bool {
         self.net.conn(conn_id(id)).is_some_and(|conn| !conn.is_closing())
     }
@@ -132,6 +140,10 @@ impl Links for Outside<'_> {
         changed.try_for_each(|name| apply(self.net, name, config).map_err(|reason| (name, reason)))?;
         self.host.title.set(config);
         Ok(())
+    }
+
+    fn directory(&mut self) -> PathBuf {
+        std::env::current_dir().unwrap_or_default()
     }
 
     fn rewrite_config(&mut self, config: &Config) -> Result<(), String> {

@@ -9,37 +9,44 @@ mod process;
 mod rewrite;
 mod signals;
 mod title;
+mod tools;
 
 use adapter::Adapter;
 use anyhow::Context;
-use carnelian_commands::{Engine, Options};
+use carnelian_commands::{Engine, Options, Storage};
 use carnelian_config::{COMPATIBLE_VERSION, Config, Directive};
 use carnelian_net::Net;
+use carnelian_persistence::disk::RealDisk;
 use cli::{Launch, Request};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
-    let result = std::env::current_dir().context("no current directory").and_then(|directory| {
-        match cli::parse(std::env::args_os().skip(1), &directory) {
-            Request::Help => print!("{}", cli::USAGE),
-            Request::Version => println!("{}", cli::version_line(process::ALLOCATOR)),
-            Request::Refused(reason) => anyhow::bail!(reason),
-            Request::Serve(launch) => return launch_server(&launch, &directory),
-        }
-        Ok(())
-    });
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
+    match run() {
+        Ok(code) => code,
         Err(error) => {
             eprintln!("{error}");
             ExitCode::FAILURE
         }
     }
+}
+
+/// Does what the command line asks for.
+fn run() -> anyhow::Result<ExitCode> {
+    let directory = std::env::current_dir().context("no current directory")?;
+    match cli::parse(std::env::args_os(), &directory) {
+        Request::Help => print!("{}", cli::USAGE),
+        Request::Version => println!("{}", cli::version_line(process::ALLOCATOR)),
+        Request::Refused(reason) => anyhow::bail!(reason),
+        Request::Check(call) => return Ok(tools::run(&call)),
+        Request::Serve(launch) => launch_server(&launch, &directory)?,
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Reads the configuration, goes to the background if it says so, and serves until a shutdown.
@@ -57,8 +64,8 @@ fn launch_server(launch: &Launch, directory: &Path) -> anyhow::Result<()> {
         return Ok(());
     }
     start_log(launch, &config);
-    let pid_file = write_pid_file(&config);
-    limit_clients(&mut config)?;
+    let pid_file = daemon::write_configured_pid_file(&config);
+    process::limit_clients(&mut config)?;
     // What CONFIG GET dir answers when nobody set it.
     let here = std::env::current_dir()?;
     config.assign(links::DIR, &[here.as_os_str().as_bytes()]).map_err(|reason| anyhow::anyhow!(reason))?;
@@ -89,54 +96,6 @@ fn start_log(launch: &Launch, config: &Config) {
     }
 }
 
-/// Writes the process id where the configuration wants it. The server goes on without it, as Redis does.
-fn write_pid_file(config: &Config) -> Option<PathBuf> {
-    let path = String::from_utf8_lossy(config.text(Directive::named("pidfile"))).into_owned();
-    let path = match (path.is_empty(), config.flag(Directive::named("daemonize"))) {
-        (true, false) => return None,
-        (true, true) => PathBuf::from(daemon::DEFAULT_PID_FILE),
-        (false, _) => PathBuf::from(path),
-    };
-    match daemon::write_pid_file(&path) {
-        Ok(()) => Some(path),
-        Err(error) => {
-            log::warn!("Failed to write PID file: {error}");
-            None
-        }
-    }
-}
-
-/// Raises the limit of open files to what `maxclients` needs, or lowers `maxclients` to what the limit allows.
-fn limit_clients(config: &mut Config) -> anyhow::Result<()> {
-    const MAXCLIENTS: Directive = Directive::named("maxclients");
-    let wanted = config.size(MAXCLIENTS) as usize;
-    let adjusted = carnelian_net::raise_open_files(wanted);
-    if adjusted.max_clients == 0 {
-        anyhow::bail!(
-            "Your current 'ulimit -n' of {} is not enough for the server to start",
-            adjusted.before
-        );
-    }
-    if adjusted.max_clients < wanted {
-        log::warn!(
-            "You requested maxclients of {wanted} requiring at least {} max file descriptors; \
-             maxclients has been reduced to {} to compensate for low ulimit.",
-            adjusted.needed,
-            adjusted.max_clients
-        );
-        config
-            .assign(MAXCLIENTS, &[adjusted.max_clients.to_string().as_bytes()])
-            .map_err(|reason| anyhow::anyhow!(reason))?;
-    } else if adjusted.now != adjusted.before {
-        log::info!(
-            "Increased maximum number of open files to {} (it was originally set to {}).",
-            adjusted.now,
-            adjusted.before
-        );
-    }
-    Ok(())
-}
-
 fn serve(config: Config, config_file: Option<PathBuf>) -> anyhow::Result<()> {
     process::start_allocator_thread();
     let mut net = Net::new(links::net_config(&config))?;
@@ -147,23 +106,29 @@ fn serve(config: Config, config_file: Option<PathBuf>) -> anyhow::Result<()> {
     let (hash_seed, random_seed, run_id) = process::secrets()?;
     let title = title::Title::find(config_file.as_deref());
     title.set(&config);
-    let host = links::Host {
-        identity: process::identity(config_file.as_deref(), run_id),
-        config_file,
-        title,
-        shutdown,
-    };
-    let has_unix = !config.text(Directive::named("unixsocket")).is_empty();
-    let mut engine = Engine::new(Options { config, hash_seed, random_seed, now_us: net.now().wall_us });
+    let mut ready = Vec::new();
+    if net.listening().next().is_some() {
+        ready.push("tcp");
+    }
+    if !config.text(Directive::named("unixsocket")).is_empty() {
+        ready.push("unix");
+    }
+    let identity = process::identity(config_file.as_deref(), run_id);
+    let mut host = links::Host { identity, config_file, title, shutdown };
+    let waker = net.waker();
+    let storage = Storage { disk: Arc::new(RealDisk), wake: Arc::new(move || waker.wake()) };
+    let now_us = net.now().wall_us;
+    let mut engine = Engine::new(Options { config, hash_seed, random_seed, now_us, storage });
     engine.rename_commands()?;
     log::info!("Server initialized");
-    if net.listening().next().is_some() {
-        log::info!("Ready to accept connections tcp");
+    let mut outside = links::Outside { net: &mut net, host: &mut host };
+    engine.load(&mut outside).map_err(|reason| anyhow::anyhow!(reason))?;
+    let mut adapter = Adapter::new(engine, host, ready);
+    net.run(&mut adapter)?;
+    adapter.finish(&mut net);
+    if let Some(reason) = adapter.engine.failure() {
+        anyhow::bail!(reason.to_owned());
     }
-    if has_unix {
-        log::info!("Ready to accept connections unix");
-    }
-    net.run(&mut Adapter { engine, host })?;
     log::warn!("Redis is now ready to exit, bye bye...");
     Ok(())
 }

@@ -2,6 +2,7 @@
 #![expect(clippy::disallowed_methods, reason = "the figures are in files of /proc")]
 
 use carnelian_commands::{Identity, ProcessStats};
+use carnelian_config::{Config, Directive};
 use std::fs;
 use std::path::Path;
 use tikv_jemalloc_ctl::{Access, AsName, epoch, stats};
@@ -77,6 +78,37 @@ pub(crate) fn secrets() -> anyhow::Result<((u64, u64), u64, String)> {
     let word = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().expect("8 bytes"));
     let run_id = bytes[24..].iter().map(|byte| format!("{byte:02x}")).collect();
     Ok(((word(0), word(8)), word(16), run_id))
+}
+
+/// Raises the limit of open files to what `maxclients` needs, or lowers `maxclients` to what the limit allows.
+pub(crate) fn limit_clients(config: &mut Config) -> anyhow::Result<()> {
+    const MAXCLIENTS: Directive = Directive::named("maxclients");
+    let wanted = config.size(MAXCLIENTS) as usize;
+    let adjusted = carnelian_net::raise_open_files(wanted);
+    if adjusted.max_clients == 0 {
+        anyhow::bail!(
+            "Your current 'ulimit -n' of {} is not enough for the server to start",
+            adjusted.before
+        );
+    }
+    if adjusted.max_clients < wanted {
+        log::warn!(
+            "You requested maxclients of {wanted} requiring at least {} max file descriptors; \
+             maxclients has been reduced to {} to compensate for low ulimit.",
+            adjusted.needed,
+            adjusted.max_clients
+        );
+        config
+            .assign(MAXCLIENTS, &[adjusted.max_clients.to_string().as_bytes()])
+            .map_err(|reason| anyhow::anyhow!(reason))?;
+    } else if adjusted.now != adjusted.before {
+        log::info!(
+            "Increased maximum number of open files to {} (it was originally set to {}).",
+            adjusted.now,
+            adjusted.before
+        );
+    }
+    Ok(())
 }
 
 /// Lets the general allocator give memory back to the system on a thread of its own, also while nothing is allocated.

@@ -12,6 +12,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::logging;
+use carnelian_config::Directive;
 
 /// What asked for a shutdown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +21,16 @@ pub(crate) enum Signal {
     Interrupt = 1,
     /// `shutdown-on-sigterm` applies.
     Terminate = 2,
+}
+
+impl Signal {
+    /// The directive that says how the server shuts down.
+    pub(crate) fn directive(self) -> Directive {
+        match self {
+            Signal::Interrupt => Directive::named("shutdown-on-sigint"),
+            Signal::Terminate => Directive::named("shutdown-on-sigterm"),
+        }
+    }
 }
 
 impl fmt::Display for Signal {
@@ -43,6 +54,11 @@ impl Shutdown {
             1 => Some(Signal::Interrupt),
             _ => Some(Signal::Terminate),
         }
+    }
+
+    /// The server could not shut down and goes on.
+    pub(crate) fn refused(&self) {
+        self.0.store(0, Ordering::Release);
     }
 
     /// Notes a signal. True if the user insists.

@@ -66,6 +66,8 @@ pub(crate) struct Client {
     pub(crate) last_active_ms: u64,
     /// Commands executed.
     pub(crate) commands: u64,
+    /// Where the log ended after the last change that it made.
+    pub(crate) logged: u64,
     /// Since MULTI.
     pub(crate) transaction: Option<Box<Transaction>>,
     /// Keys that it watches, with their databases.
@@ -91,6 +93,7 @@ impl Client {
             created_ms: now_ms,
             last_active_ms: now_ms,
             commands: 0,
+            logged: 0,
             transaction: None,
             watched: Vec::new(),
             subscriptions: None,
@@ -170,6 +173,11 @@ impl Clients {
         let removed = slot.take_if(|client| client.id == id)?;
         self.count -= 1;
         Some(removed)
+    }
+
+    /// A slot that is not taken.
+    pub(crate) fn vacant(&self) -> usize {
+        self.slots.iter().position(Option::is_none).unwrap_or(self.slots.len())
     }
 
     /// The client in `slot`, which must be taken.

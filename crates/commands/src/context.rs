@@ -87,6 +87,18 @@ impl<'a> Ctx<'a> {
         self.now_us / 1000
     }
 
+    /// The time against which deadlines are judged, in Unix milliseconds: now, or 0 while effects are replayed.
+    #[inline]
+    pub(crate) fn due_ms(&self) -> u64 {
+        self.keyspace.now()
+    }
+
+    /// Whether the command is an effect that is replayed, of this server or another one, and not a client's.
+    #[inline]
+    pub(crate) fn is_replay(&self) -> bool {
+        self.keyspace.holds_deadlines()
+    }
+
     /// The client that runs the command.
     pub(crate) fn client(&mut self) -> &mut Client {
         self.state.clients.at(self.client)

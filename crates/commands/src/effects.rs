@@ -6,23 +6,29 @@
 //! Knows neither files nor replicas: whoever consumes the bytes takes them at the end of a turn.
 
 use carnelian_keyspace::{Expired, Keyspace};
-use carnelian_resp::{Argv, OwnedArgv};
+use carnelian_resp::{Argv, OwnedArgv, write_request};
 
 use crate::context::Ctx;
+
+/// Words of one effect at most, where there are many things to name.
+pub(crate) const EFFECT_WORDS: usize = 1024;
 
 /// The stream of effects, as far as it was not taken yet. Costs a comparison per command while nobody wants it.
 #[derive(Default)]
 pub(crate) struct Effects {
     on: bool,
+    /// A script does not want its changes to be followed.
+    muted: bool,
     bytes: Vec<u8>,
     /// The database that the stream has selected.
     db: Option<usize>,
     /// What the running command gave instead of itself.
-    given: Option<Vec<OwnedArgv>>,
+    given: Option<Group>,
     group: Option<Group>,
 }
 
 /// Effects that belong together.
+#[derive(Clone, Copy)]
 struct Group {
     /// Where they begin in the bytes.
     start: usize,
@@ -42,6 +48,22 @@ impl Effects {
         keyspace.log_expiries(on);
     }
 
+    /// What follows is kept from the stream, or no longer. What expires never is.
+    pub(crate) fn set_muted(&mut self, muted: bool) {
+        self.muted = muted;
+    }
+
+    /// The next effect selects its database.
+    pub(crate) fn forget_db(&mut self) {
+        self.db = None;
+    }
+
+    /// Bytes that were not taken.
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// The bytes since the last call: whole groups, each effect as a client would send it. `buffer` takes their place.
     pub(crate) fn take(&mut self, buffer: Vec<u8>) -> Vec<u8> {
         debug_assert!(self.group.is_none(), "a group is not cut");
@@ -53,29 +75,49 @@ impl Effects {
     pub(crate) fn finish(&mut self, keyspace: &mut Keyspace, changed: bool, db: usize, argv: Argv<'_>) {
         self.note_expired(keyspace);
         match self.given.take() {
-            Some(given) => given.iter().for_each(|effect| self.append(db, effect.as_argv())),
-            None if changed => self.append(db, argv),
+            Some(given) if self.group.is_none() => self.enclose(given),
+            Some(_) => {}
+            None if changed && !self.muted => self.append(db, argv.iter()),
             None => {}
         }
+    }
+
+    /// The running command has another effect than itself.
+    fn give<'a>(
+        &mut self,
+        keyspace: &mut Keyspace,
+        db: usize,
+        words: impl ExactSizeIterator<Item = &'a [u8]>,
+    ) {
+        self.note_expired(keyspace);
+        self.give_none();
+        if !self.muted {
+            self.append(db, words);
+            self.given.as_mut().expect("the command gives effects").count += 1;
+        }
+    }
+
+    /// The running command is no effect of its own.
+    fn give_none(&mut self) {
+        let start = self.bytes.len();
+        self.given.get_or_insert(Group { start, count: 0 });
     }
 
     /// Appends the removal of what has expired.
     pub(crate) fn note_expired(&mut self, keyspace: &mut Keyspace) {
         keyspace.drain_expired(&mut |expired| match expired {
-            Expired::Key { db, key } => self.append(db, OwnedArgv::from_slices(&[b"DEL", key]).as_argv()),
-            Expired::Field { db, key, field } => {
-                self.append(db, OwnedArgv::from_slices(&[b"HDEL", key, field]).as_argv());
-            }
+            Expired::Key { db, key } => self.append(db, [b"DEL", key].into_iter()),
+            Expired::Field { db, key, field } => self.append(db, [b"HDEL", key, field].into_iter()),
         });
     }
 
-    fn append(&mut self, db: usize, argv: Argv<'_>) {
+    fn append<'a>(&mut self, db: usize, words: impl ExactSizeIterator<Item = &'a [u8]>) {
         if self.db != Some(db) {
             self.db = Some(db);
-            let number = db.to_string();
-            OwnedArgv::from_slices(&[b"SELECT", number.as_bytes()]).as_argv().write_request(&mut self.bytes);
+            let mut number = itoa::Buffer::new();
+            write_request([b"SELECT", number.format(db).as_bytes()].into_iter(), &mut self.bytes);
         }
-        argv.write_request(&mut self.bytes);
+        write_request(words, &mut self.bytes);
         if let Some(group) = &mut self.group {
             group.count += 1;
         }
@@ -93,11 +135,16 @@ impl Effects {
     }
 
     pub(crate) fn end_group(&mut self) {
+        if let Some(group) = self.group.take() {
+            self.enclose(group);
+        }
+    }
+
+    /// Makes a transaction of the effects of a group, which are the last ones, if there are several.
+    fn enclose(&mut self, Group { start, count }: Group) {
         const MULTI: &[u8] = b"*1\r\n$5\r\nMULTI\r\n";
         const EXEC: &[u8] = b"*1\r\n$4\r\nEXEC\r\n";
-        if let Some(Group { start, count }) = self.group.take()
-            && count > 1
-        {
+        if count > 1 {
             self.bytes.splice(start..start, MULTI.iter().copied());
             self.bytes.extend_from_slice(EXEC);
         }
@@ -105,10 +152,41 @@ impl Effects {
 }
 
 impl Ctx<'_> {
-    /// Logs another command as the effect of the running one. May be called several times.
+    /// Whether effects are wanted: what is said about them otherwise is for nothing.
+    #[inline]
+    pub(crate) fn logs_effects(&self) -> bool {
+        self.state.effects.on
+    }
+
+    /// Logs another command as the effect of the running one, after the change. May be called several times.
     pub(crate) fn effect(&mut self, words: &[&[u8]]) {
         if self.state.effects.on {
-            self.state.effects.given.get_or_insert_default().push(OwnedArgv::from_slices(words));
+            self.state.effects.give(self.keyspace, self.db, words.iter().copied());
+        }
+    }
+
+    /// The same for words that were put together.
+    pub(crate) fn effect_of(&mut self, words: &OwnedArgv) {
+        if self.state.effects.on {
+            self.state.effects.give(self.keyspace, self.db, words.as_argv().iter());
+        }
+    }
+
+    /// Logs effects that name many things: `head` and as many of `rest` as an effect takes, as often as is needed.
+    pub(crate) fn effect_of_many<'w>(&mut self, head: &[&[u8]], rest: impl IntoIterator<Item = &'w [u8]>) {
+        if !self.state.effects.on {
+            return;
+        }
+        let mut words = OwnedArgv::from_slices(head);
+        for word in rest {
+            if words.len() == head.len() + EFFECT_WORDS {
+                self.effect_of(&words);
+                words = OwnedArgv::from_slices(head);
+            }
+            words.push(word);
+        }
+        if words.len() > head.len() {
+            self.effect_of(&words);
         }
     }
 
@@ -116,59 +194,10 @@ impl Ctx<'_> {
     /// commands that it runs itself.
     pub(crate) fn no_effect(&mut self) {
         if self.state.effects.on {
-            self.state.effects.given.get_or_insert_default();
+            self.state.effects.give_none();
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use crate::testing::Session;
-
-    fn effects(lines: &[&str]) -> String {
-        let mut session = Session::new();
-        session.engine.log_effects(true);
-        for line in lines {
-            session.run(line);
-        }
-        let bytes = session.engine.take_effects(Vec::new());
-        String::from_utf8(bytes).expect("text").replace("\r\n", " ")
-    }
-
-    #[test]
-    fn only_changes_have_effects() {
-        assert_eq!(
-            effects(&["SET a 1", "GET a", "DEL b", "INCR x y", "SETNX a 2"]),
-            "*2 $6 SELECT $1 0 *3 $3 SET $1 a $1 1 "
-        );
-    }
-
-    #[test]
-    fn databases_are_selected_once() {
-        let text = effects(&["SET a 1", "SELECT 3", "SET b 1", "SET c 1"]);
-        assert_eq!(text.matches("SELECT").count(), 2);
-        assert!(text.contains("SELECT $1 3 *3 $3 SET $1 b"), "{text}");
-    }
-
-    #[test]
-    fn several_effects_of_a_transaction_are_one_group() {
-        let text = effects(&["MULTI", "SET a 1", "GET a", "INCR a", "EXEC"]);
-        assert!(text.starts_with("*1 $5 MULTI *2 $6 SELECT $1 0 *3 $3 SET"), "{text}");
-        assert!(text.ends_with("*2 $4 INCR $1 a *1 $4 EXEC "), "{text}");
-        let text = effects(&["MULTI", "SET a 1", "GET a", "EXEC"]);
-        assert!(!text.contains("MULTI"), "{text}");
-    }
-
-    #[test]
-    fn what_expires_is_removed_first() {
-        let mut session = Session::new();
-        session.engine.log_effects(true);
-        session.run("SET a 1 PX 10");
-        session.engine.take_effects(Vec::new());
-        session.sleep_ms(20);
-        session.run("INCR a");
-        let text =
-            String::from_utf8(session.engine.take_effects(Vec::new())).expect("text").replace("\r\n", " ");
-        assert_eq!(text, "*2 $3 DEL $1 a *2 $4 INCR $1 a ");
-    }
-}
+mod tests;

@@ -1,6 +1,6 @@
 //! The one way to execute a command: look it up, check it, run it, account for it.
 
-use carnelian_config::{Config, Directive, LoadError};
+use carnelian_config::{Config, Directive, LoadError, ShutdownFlags};
 use carnelian_keyspace::{Change, Key, Keyspace};
 use carnelian_resp::{Argv, Batch, Limits, ProtocolError, ReplyBuf};
 
@@ -15,6 +15,8 @@ use crate::links::{ClientId, Close, Links};
 use crate::monitor;
 use crate::notifications;
 use crate::pause::Pauses;
+use crate::persistence::loading::{self, Target};
+use crate::persistence::{Gate, Persistence, Storage};
 use crate::pubsub::{self, PubSub};
 use crate::row::{Flags, Row};
 use crate::scripting::Scripting;
@@ -24,6 +26,7 @@ use crate::table::{CommandId, Found, Table};
 use crate::transaction;
 use crate::watches::Watches;
 
+pub(crate) mod replay;
 pub(crate) mod scripts;
 pub(crate) mod waiting;
 
@@ -86,6 +89,8 @@ pub struct Options {
     pub random_seed: u64,
     /// Unix time in microseconds.
     pub now_us: u64,
+    /// Where the dataset is kept.
+    pub storage: Storage,
 }
 
 /// Everything commands work on.
@@ -107,6 +112,9 @@ pub(crate) struct State {
     pub(crate) scripting: Scripting,
     pub(crate) effects: Effects,
     pub(crate) pubsub: PubSub,
+    pub(crate) persistence: Persistence,
+    /// What keeps commands from running.
+    pub(crate) gate: Gate,
     /// Clients that see every command.
     pub(crate) monitors: Vec<ClientId>,
     /// The latest slow and large commands.
@@ -129,6 +137,8 @@ pub(crate) struct State {
     pub(crate) touch: bool,
     /// Whether checksums of payloads are not compared: for tests of damage.
     pub(crate) skip_checksums: bool,
+    /// Whether scripts may execute commands that are not for them: for tests of such.
+    pub(crate) scripts_unbound: bool,
 }
 
 /// A command of a batch, looked up.
@@ -203,6 +213,7 @@ fn call_handler<'a>(
     if state.effects.is_on() {
         let changed = keyspace.stats().dirty != dirty;
         state.effects.finish(keyspace, changed, db, call.argv);
+        state.note_logged(call.slot);
     }
     if keyspace.has_events() {
         notifications::publish(keyspace, state, links);
@@ -265,6 +276,7 @@ impl State {
         self.monitors.retain(|other| *other != id);
         self.pauses.forget(id);
         self.blocking.leave(id);
+        self.persistence.aof.forget(id);
     }
 
     fn limits(&self, id: ClientId) -> Limits {
@@ -348,6 +360,9 @@ impl State {
         if row.flags.contains(Flags::NO_MULTI) && self.clients.get_at(slot).transaction.is_some() {
             return Err(self.reject(id, Error::Text("ERR Command not allowed inside a transaction")));
         }
+        if self.gate.is_closed() {
+            self.pass_gate(slot, id).map_err(|error| self.reject(id, error))?;
+        }
         if pubsub::is_confined(self.clients.get_at(slot)) && !pubsub::is_allowed_to_subscribers(row) {
             return Err(self.reject(id, Error::subscriber(self.table.name(id))));
         }
@@ -362,10 +377,11 @@ impl State {
     /// Whether a command has to wait for the end of a CLIENT PAUSE.
     fn is_paused(&self, slot: usize, id: CommandId) -> bool {
         self.pauses.is_on() && self.pauses.holds(self.may_write(slot, id))
+            || self.persistence.aof.full && self.may_write(slot, id)
     }
 
     /// Whether a command may change the dataset. EXEC may if a command of its transaction may.
-    fn may_write(&self, slot: usize, id: CommandId) -> bool {
+    pub(crate) fn may_write(&self, slot: usize, id: CommandId) -> bool {
         let writes = |id: CommandId| self.table.command(id).row.flags.contains(Flags::WRITE);
         writes(id)
             || self.table.command(id).row.flags.contains(Flags::NOT_QUEUED)
@@ -432,6 +448,8 @@ impl State {
                 keyspace.peek(db, key).is_some()
             };
             watches.swapped(pair, &mut exists, &mut spoil);
+            // Looking has removed what was due already when it came: that is no change for those who had no such key.
+            keyspace.drain_changes(&mut |_| {});
         }
     }
 }
@@ -474,6 +492,8 @@ impl Engine {
             watches: Watches::default(),
             effects: Effects::default(),
             pubsub: PubSub::default(),
+            persistence: Persistence::new(options.storage, options.now_us / 1_000_000),
+            gate: Gate::default(),
             monitors: Vec::new(),
             command_logs: CommandLogs::default(),
             redacted: Vec::new(),
@@ -486,6 +506,7 @@ impl Engine {
             next_compact_ms: 0,
             touch: true,
             skip_checksums: false,
+            scripts_unbound: false,
         };
         Engine { keyspace, state }
     }
@@ -502,6 +523,41 @@ impl Engine {
         Ok(())
     }
 
+    /// Begins to load the dataset that is kept, if there is one. It goes on at the end of each turn.
+    ///
+    /// # Errors
+    /// There is one that cannot be loaded. The reason is in the log.
+    pub fn load(&mut self, links: &mut dyn Links) -> Result<(), String> {
+        self.target(links).begin_at_start().map_err(|reason| {
+            log::warn!("{reason}");
+            loading::FATAL.to_owned()
+        })
+    }
+
+    fn target<'a>(&'a mut self, links: &'a mut dyn Links) -> Target<'a> {
+        Target { keyspace: &mut self.keyspace, state: &mut self.state, links }
+    }
+
+    /// Gets ready to end the process, saving if that is asked for. Whether it may end.
+    pub fn prepare_shutdown(&mut self, links: &mut dyn Links, flags: ShutdownFlags) -> bool {
+        self.target(links).prepare_shutdown(flags)
+    }
+
+    /// Puts everything that is logged on disk: to be called when the process ends.
+    pub fn close_log(&mut self, links: &mut dyn Links) {
+        self.target(links).close_log();
+    }
+
+    /// Whether a dataset is being loaded.
+    pub fn is_loading(&self) -> bool {
+        self.state.gate.loading
+    }
+
+    /// Why the engine stopped the server, if that was because of a fault.
+    pub fn failure(&self) -> Option<&str> {
+        self.state.persistence.failure.as_deref()
+    }
+
     /// Begins to log the effects of commands, or ends that.
     pub fn log_effects(&mut self, on: bool) {
         self.state.effects.set_on(on, &mut self.keyspace);
@@ -511,6 +567,17 @@ impl Engine {
     pub fn take_effects(&mut self, buffer: Vec<u8>) -> Vec<u8> {
         self.state.effects.note_expired(&mut self.keyspace);
         self.state.effects.take(buffer)
+    }
+
+    /// The next effect names its database again, since it is the first one of another file.
+    pub fn restart_effects(&mut self) {
+        self.state.effects.forget_db();
+    }
+
+    /// What runs from now on are effects that were logged, here or by another server, or no longer: deadlines are kept as
+    /// they are and nothing expires, whatever the clock says, since what expired then is among the effects.
+    pub fn replay_effects(&mut self, on: bool) {
+        self.keyspace.hold_deadlines(on);
     }
 
     /// The configuration in force.
@@ -554,6 +621,29 @@ impl Engine {
     /// Executes the commands of a batch in order, until the connection is to end or to pause. `buf` is the buffer that
     /// was parsed into `batch`.
     pub fn run_batch(
+        &mut self,
+        links: &mut dyn Links,
+        client: ClientId,
+        batch: &Batch,
+        buf: &[u8],
+        out: &mut ReplyBuf,
+    ) -> BatchOutcome {
+        let logged = self.state.log_end();
+        let outcome = self.run_commands(links, client, batch, buf, out);
+        self.hold_if_logged(links, client, logged);
+        outcome
+    }
+
+    /// A client that has changed something since the log ended at `before` is told so when that is on disk, if it has to
+    /// be.
+    #[inline]
+    fn hold_if_logged(&mut self, links: &mut dyn Links, client: ClientId, before: u64) {
+        if self.state.persistence.aof.holds && self.state.log_end() > before {
+            links.hold(client, self.state.log_end());
+        }
+    }
+
+    fn run_commands(
         &mut self,
         links: &mut dyn Links,
         client: ClientId,
@@ -660,7 +750,11 @@ impl Engine {
             Ok(id) if self.state.is_paused(slot, id) => {
                 let client = self.state.clients.at(slot);
                 client.flags |= ClientFlags::PAUSED;
-                self.state.pauses.add(client.id);
+                if self.state.persistence.aof.full {
+                    self.state.persistence.aof.stalled.push(client.id);
+                } else {
+                    self.state.pauses.add(client.id);
+                }
                 return Next::Pause;
             }
             Ok(id) if self.state.is_queued(slot, id) => {
@@ -714,6 +808,10 @@ impl Engine {
         if !state.blocking.is_retry() {
             state.show(links, slot, &ran, out);
         }
+        if let Some(wait) = state.persistence.aof.take_request() {
+            state.begin_sync_wait(slot, wait);
+            return Next::Wait;
+        }
         if let Some(wait) = state.blocking.take_request() {
             self.begin_wait(slot, id, &ran, wait);
             return Next::Wait;
@@ -749,12 +847,20 @@ impl Engine {
         if is_due(self.state.next_cron_ms, now_ms) {
             self.state.next_cron_ms = now_ms + CRON_MS;
             self.cron(links, now_ms);
+            self.target(links).check_save_points();
+            self.target(links).check_log_growth();
         }
         if is_due(self.state.next_compact_ms, now_ms) {
             let pause = if self.keyspace.compact() { COMPACT_MS } else { CRON_MS };
             self.state.next_compact_ms = now_ms + pause;
         }
-        let expiry = self.expire_due(links, now_ms, began);
+        let mut target = self.target(links);
+        let work = if target.state.gate.loading {
+            target.load_slice(began).map(|pause| now_ms + pause)
+        } else {
+            self.expire_due(links, now_ms, began)
+        };
+        let saving = self.target(links).drive().map(|pause| now_ms + pause);
         if self.keyspace.has_events() {
             notifications::publish(&mut self.keyspace, &mut self.state, links);
         }
@@ -762,7 +868,8 @@ impl Engine {
             self.serve_waiting(links);
         }
         self.keyspace.set_recording(!self.state.blocking.is_empty() || !self.state.watches.is_empty());
-        let wakes = [self.state.pauses.deadline(), self.state.blocking.deadline_ms(), expiry];
+        let logging = self.target(links).drive_log(now_us).map(|pause| now_ms + pause);
+        let wakes = [self.state.pauses.deadline(), self.state.blocking.deadline_ms(), work, saving, logging];
         let wake = self.state.next_cron_ms.min(self.state.next_compact_ms);
         wakes.into_iter().flatten().fold(wake, u64::min)
     }
@@ -888,8 +995,13 @@ mod tests {
     fn periodic_work_goes_on_before_the_first_turn_and_when_the_clock_is_set_back() {
         let mut outside = crate::testing::Outside::at(5_000_000_000_000_000);
         let now_us = crate::testing::START_MS * 1000;
-        let mut engine =
-            Engine::new(Options { config: Config::new(), hash_seed: (1, 2), random_seed: 3, now_us });
+        let mut engine = Engine::new(Options {
+            config: Config::new(),
+            hash_seed: (1, 2),
+            random_seed: 3,
+            now_us,
+            storage: Storage::none(),
+        });
         assert_eq!(engine.before_sleep(&mut outside), now_us / 1000 + CRON_MS);
         engine.turn(5_000_000_000_000_000, now_us - 3_600_000_000);
         assert_eq!(engine.before_sleep(&mut outside), now_us / 1000 - 3_600_000 + CRON_MS);

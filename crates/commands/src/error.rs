@@ -78,6 +78,16 @@ pub enum Error {
     CommandLogKind,
     #[error("LOADING Redis is loading the dataset in memory")]
     Loading,
+    #[error(
+        "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands that \
+         may modify the data set are disabled, because this instance is configured to report errors during writes if RDB \
+         snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB \
+         error."
+    )]
+    NoSave,
+    /// What went wrong is in the log.
+    #[error("ERR")]
+    Unexplained,
     #[error("NOAUTH Authentication required.")]
     NoAuth,
     #[error("WRONGPASS invalid username-password pair or user is disabled.")]

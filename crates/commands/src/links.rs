@@ -166,6 +166,11 @@ pub trait Links {
     fn set_subscriber(&mut self, id: ClientId, subscriber: bool);
     /// Lets a paused client go on: its unexecuted commands are offered again.
     fn resume(&mut self, id: ClientId);
+    /// Holds back what a client is sent from now on, and has not been sent yet, until [`Links::release`] is called with as
+    /// much.
+    fn hold(&mut self, _id: ClientId, _until: u64) {}
+    /// Lets go on what is held until so much or less.
+    fn release(&mut self, _up_to: u64) {}
     /// Whether a client's connection is neither gone nor about to be closed.
     fn is_open(&mut self, id: ClientId) -> bool;
     /// The network's view of a client.
@@ -181,6 +186,10 @@ pub trait Links {
     /// Applies changed directives outside of the engine (addresses, limits, logging). `config` has the new values. On
     /// an error, which names the directive, the engine reverts the values and calls again.
     fn apply(&mut self, changes: &[Change], config: &Config) -> Result<(), (Directive, String)>;
+    /// The working directory. It need not be known if there are no files.
+    fn directory(&mut self) -> PathBuf {
+        PathBuf::new()
+    }
     /// Rewrites the configuration file from the current values.
     fn rewrite_config(&mut self, config: &Config) -> Result<(), String>;
     /// Gives free memory back to the system.

@@ -2,7 +2,7 @@
 //! `carnelian_scripting`; here is its host, through which scripts execute commands as clients do.
 
 mod function;
-mod host;
+pub(crate) mod host;
 mod script;
 
 use std::borrow::Cow;
@@ -99,6 +99,18 @@ impl Scripting {
         }
         if let Some(functions) = &mut self.functions {
             functions.set_memory_limit(limit);
+        }
+    }
+
+    /// Whether a script or a function runs.
+    pub(crate) fn is_active(&self) -> bool {
+        self.scripts.is_none() || self.functions.is_none()
+    }
+
+    /// What CONFIG RESETSTAT resets.
+    pub(crate) fn reset_stats(&mut self) {
+        if let Some(scripts) = &mut self.scripts {
+            scripts.reset_evicted();
         }
     }
 
@@ -301,6 +313,7 @@ fn contained<R>(cx: &mut Ctx<'_>, run: impl FnOnce(&mut Ctx<'_>) -> R) -> R {
         cx.state.effects.begin_group();
     }
     let result = run(cx);
+    cx.state.effects.set_muted(false);
     if groups {
         cx.state.effects.end_group();
     }

@@ -7,7 +7,7 @@ pub(crate) mod introspection;
 pub(crate) mod lolwut;
 pub(crate) mod memory;
 
-use carnelian_config::Directive;
+use carnelian_config::{Directive, ShutdownFlags};
 use carnelian_keyspace::Free;
 use carnelian_resp::number;
 
@@ -114,6 +114,7 @@ fn dbsize(cx: &mut Ctx<'_>) -> Result<(), Error> {
 fn flushall(cx: &mut Ctx<'_>) -> Result<(), Error> {
     let free = flush_mode(cx)?;
     cx.keyspace.flush_all(free);
+    cx.target().flushed_all();
     cx.out.ok();
     Ok(())
 }
@@ -154,7 +155,17 @@ fn shutdown(cx: &mut Ctx<'_>) -> Result<(), Error> {
         }
         running.stop = Some("Script ended because the server stops.");
     }
-    log::warn!("User requested shutdown...");
+    let flags = ShutdownFlags {
+        save: given("SAVE"),
+        nosave: given("NOSAVE"),
+        now: given("NOW"),
+        force: given("FORCE"),
+        safe: given("SAFE"),
+        failover: false,
+    };
+    if !cx.target().prepare_shutdown(flags) {
+        return Err(Error::Text("ERR Errors trying to SHUTDOWN. Check logs."));
+    }
     cx.links.stop();
     cx.client().close = Some(Close::AfterReply);
     Ok(())

@@ -13,6 +13,7 @@ static FAMILIES: &[&[Row]] = &[
     crate::hash::ROWS,
     crate::hyperloglog::ROWS,
     crate::monitor::ROWS,
+    crate::persistence::commands::ROWS,
     crate::pubsub::ROWS,
     crate::scripting::ROWS,
     crate::server::ROWS,

@@ -2,12 +2,15 @@
 //! notes. Commands are typed and replies are shown as redis-cli does.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use carnelian_config::{Change, Config, Directive};
-use carnelian_resp::{Batch, Decoder, Limits, Protocol, ReplyBuf, RequestParser};
+use carnelian_persistence::disk::FaultyDisk;
+use carnelian_resp::{Batch, Decoder, Limits, Protocol, ReplyBuf, RequestParser, Value};
 
 use crate::engine::{BatchOutcome, Engine, Next, Options};
 use crate::links::{Address, ClientId, Close, Identity, LinkInfo, Links, NetTotals, ProcessStats};
+use crate::persistence::Storage;
 
 /// When every session begins: Unix milliseconds.
 pub(crate) const START_MS: u64 = 1_700_000_000_000;
@@ -17,6 +20,20 @@ pub(crate) struct Session {
     pub(crate) engine: Engine,
     pub(crate) outside: Outside,
     clients: Vec<(ClientId, ReplyBuf)>,
+    start_ms: u64,
+}
+
+/// The seeds and the time that a session begins with.
+pub(crate) struct Origin {
+    pub(crate) hash_seed: (u64, u64),
+    pub(crate) random_seed: u64,
+    pub(crate) start_ms: u64,
+}
+
+impl Default for Origin {
+    fn default() -> Self {
+        Origin { hash_seed: (1, 2), random_seed: 3, start_ms: START_MS }
+    }
 }
 
 /// What the engine asked of the outside.
@@ -43,17 +60,39 @@ impl Session {
 
     /// Some directives set, one client.
     pub(crate) fn with(directives: &[(&str, &str)]) -> Session {
+        Session::of(directives, &Origin::default())
+    }
+
+    /// The same, on a disk that may hold a dataset.
+    pub(crate) fn with_storage(directives: &[(&str, &str)], disk: &FaultyDisk) -> Session {
+        Session::begin(directives, &Origin::default(), disk)
+    }
+
+    /// Some directives set, one client, and seeds and a clock of its own.
+    pub(crate) fn of(directives: &[(&str, &str)], origin: &Origin) -> Session {
+        Session::begin(directives, origin, &FaultyDisk::new(0))
+    }
+
+    fn begin(directives: &[(&str, &str)], origin: &Origin, disk: &FaultyDisk) -> Session {
         let mut config = Config::new();
         for (name, value) in directives {
             let directive = Directive::find(name.as_bytes()).expect("the directive exists");
-            config.assign(directive, &[value.as_bytes()]).expect("the value is valid");
+            let words: Vec<&[u8]> = value.split(' ').map(str::as_bytes).collect();
+            config.assign(directive, &words).expect("the value is valid");
         }
-        let now_us = START_MS * 1000;
-        let engine = Engine::new(Options { config, hash_seed: (1, 2), random_seed: 3, now_us });
-        let mut session = Session { engine, outside: Outside::default(), clients: Vec::new() };
+        let &Origin { hash_seed, random_seed, start_ms } = origin;
+        let now_us = start_ms * 1000;
+        let storage = Storage { disk: Arc::new(disk.clone()), wake: Arc::new(|| {}) };
+        let engine = Engine::new(Options { config, hash_seed, random_seed, now_us, storage });
+        let mut session = Session { engine, outside: Outside::default(), clients: Vec::new(), start_ms };
         session.advance_ms(0);
         session.connect();
         session
+    }
+
+    /// Begins to load what is on the disk.
+    pub(crate) fn load(&mut self) -> Result<(), String> {
+        self.engine.load(&mut self.outside)
     }
 
     /// Adds a client and returns its index.
@@ -70,33 +109,55 @@ impl Session {
         self.engine.before_sleep(&mut self.outside);
         self.outside.now_ns += ms * 1_000_000;
         let now_ns = self.outside.now_ns;
-        self.engine.turn(now_ns, START_MS * 1000 + now_ns / 1000);
+        self.engine.turn(now_ns, self.start_ms * 1000 + now_ns / 1000);
         self.engine.before_sleep(&mut self.outside);
     }
 
     /// Lets time pass in which the engine does nothing, so that nothing expires by itself.
     pub(crate) fn sleep_ms(&mut self, ms: u64) {
         self.outside.now_ns += ms * 1_000_000;
-        self.engine.turn(self.outside.now_ns, START_MS * 1000 + self.outside.now_ns / 1000);
+        self.engine.turn(self.outside.now_ns, self.start_ms * 1000 + self.outside.now_ns / 1000);
+    }
+
+    /// Unix milliseconds at present.
+    pub(crate) fn now_ms(&self) -> u64 {
+        self.start_ms + self.outside.now_ns / 1_000_000
+    }
+
+    /// Puts the clock somewhere, without a turn's end.
+    pub(crate) fn set_clock_ms(&mut self, unix_ms: u64) {
+        self.start_ms = unix_ms - self.outside.now_ns / 1_000_000;
+        self.sleep_ms(0);
     }
 
     /// Lines of one client as a batch: what became of it, and all replies.
     pub(crate) fn batch_of(&mut self, client: usize, lines: &[&str]) -> (BatchOutcome, Vec<String>) {
         let input: String = lines.iter().map(|line| format!("{line}\r\n")).collect();
+        self.requests_of(client, input.as_bytes())
+    }
+
+    /// Requests of one client as it sends them: what became of the batch, and all replies.
+    pub(crate) fn requests_of(&mut self, client: usize, input: &[u8]) -> (BatchOutcome, Vec<String>) {
+        let (outcome, replies) = self.values_of(client, input);
+        (outcome, replies.iter().map(ToString::to_string).collect())
+    }
+
+    /// The same, with the replies as values.
+    pub(crate) fn values_of(&mut self, client: usize, input: &[u8]) -> (BatchOutcome, Vec<Value>) {
         let mut batch = Batch::new();
         RequestParser::new()
-            .parse(input.as_bytes(), lines.len(), &Limits::default(), &mut batch)
-            .unwrap_or_else(|error| panic!("{input}: {error}"));
+            .parse(input, usize::MAX, &Limits::default(), &mut batch)
+            .unwrap_or_else(|error| panic!("{}: {error}", input.escape_ascii()));
         let (id, out) = &mut self.clients[client];
-        let outcome = self.engine.run_batch(&mut self.outside, *id, &batch, input.as_bytes(), out);
+        let outcome = self.engine.run_batch(&mut self.outside, *id, &batch, input, out);
         let mut decoder = Decoder::new();
         out.chunks().for_each(|chunk| decoder.feed(chunk));
         out.clear();
         let mut replies = Vec::new();
         while let Some(reply) = decoder.decode().expect("replies are valid") {
-            replies.push(reply.to_string());
+            replies.push(reply);
         }
-        assert!(!decoder.is_partial(), "{input}: an incomplete reply");
+        assert!(!decoder.is_partial(), "{}: an incomplete reply", input.escape_ascii());
         (outcome, replies)
     }
 

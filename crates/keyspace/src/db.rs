@@ -4,8 +4,9 @@ use crate::entry::{Entries, Entry, Head, MAX_INLINE, Outline, Payload};
 use crate::hash::Hasher;
 use crate::key::Key;
 use crate::pages::{PAGE, PagePool, UNIT};
+use crate::reaper::Reaper;
 use crate::slab::{Bin, Slab};
-use crate::table::{Place, Table};
+use crate::table::{self, Place, Table};
 use std::sync::Arc;
 
 /// A database. Entries and the table's segments have slabs of their own, so that the whole goes away
@@ -200,15 +201,18 @@ impl Db {
 
     /// Moves what is on one sparse page elsewhere so that the page goes back to the system. Returns whether
     /// there was one. Bounded by the blocks of one page.
+    #[allow(unsafe_code)]
     pub(crate) fn compact(&mut self) -> bool {
-        (is_sparse(&self.blocks) && self.table.compact(&mut self.blocks))
+        self.entries.drop_empty();
+        self.blocks.drop_empty();
+        // SAFETY: the slab holds the segments of the table alone, which the owner of both has.
+        (is_sparse(&self.blocks) && unsafe { table::compact(&mut self.blocks) })
             || (is_sparse(&self.entries) && self.compact_entries())
     }
 
     #[allow(unsafe_code)]
     fn compact_entries(&mut self) -> bool {
-        let sizes: [usize; MAX_INLINE / UNIT] = std::array::from_fn(|i| (i + 1) * UNIT);
-        let Some(page) = self.entries.sparse_page(64, &sizes) else { return false };
+        let Some(page) = self.entries.sparse_page(64, 1..MAX_INLINE / UNIT + 1) else { return false };
         let blocks = self.entries.evacuate(page);
         let mut old = Vec::with_capacity(blocks.len());
         for block in blocks {
@@ -268,6 +272,15 @@ impl Db {
         // SAFETY: the table holds live entries.
         self.table.for_each(&mut |block| visit(unsafe { Entry::from_block(block) }));
     }
+}
+
+/// Moves segments of the tables of collections, so that a sparse page of the members' slab goes back to the system.
+/// Returns whether there was one.
+#[allow(unsafe_code)]
+pub(crate) fn compact_members(members: &mut Slab, reaper: &Reaper) -> bool {
+    // SAFETY: all segments in the slab belong to tables of collections that the keyspace owns, unless collections
+    // are being freed.
+    is_sparse(members) && reaper.is_idle() && unsafe { table::compact(members) }
 }
 
 /// Whether it is worth looking for a page to empty.

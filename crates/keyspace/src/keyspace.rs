@@ -1,7 +1,7 @@
 //! The keyspace: databases, time, access clocks, expiry, and the walks over all of it.
 
 use crate::access::AccessPolicy;
-use crate::db::{Db, Walk};
+use crate::db::{Db, Walk, compact_members};
 use crate::entry::{Entry, Head, Outline, Payload};
 use crate::event::{Event, EventClass, EventClasses, EventLog};
 use crate::hash::Hasher;
@@ -164,7 +164,11 @@ pub struct Keyspace {
     events: Option<Box<EventLog>>,
     pool: Arc<PagePool>,
     hasher: Hasher,
+    /// The time against which deadlines are judged; 0 while they are held.
     now: u64,
+    /// The time that access clocks tell.
+    clock: u64,
+    deadlines_held: bool,
     policy: AccessPolicy,
     touch: bool,
     active_expire: bool,
@@ -199,6 +203,8 @@ impl Keyspace {
             pool,
             hasher,
             now: 0,
+            clock: 0,
+            deadlines_held: false,
             policy: AccessPolicy::default(),
             touch: true,
             active_expire: true,
@@ -227,12 +233,29 @@ impl Keyspace {
     /// Sets the time, in unix milliseconds, against which deadlines are judged from now on.
     #[inline]
     pub fn set_now(&mut self, unix_ms: u64) {
-        self.now = unix_ms;
+        self.clock = unix_ms;
+        self.now = if self.deadlines_held { 0 } else { unix_ms };
+    }
+
+    /// The time against which deadlines are judged: as last set, or 0 while they are held.
+    pub fn now(&self) -> u64 {
+        self.now
     }
 
     /// The time as last set.
-    pub fn now(&self) -> u64 {
-        self.now
+    pub(crate) fn clock(&self) -> u64 {
+        self.clock
+    }
+
+    /// Lets nothing expire, for effects that are replayed: what expired then is among them.
+    pub fn hold_deadlines(&mut self, held: bool) {
+        self.deadlines_held = held;
+        self.set_now(self.clock);
+    }
+
+    /// Whether nothing expires at present.
+    pub fn holds_deadlines(&self) -> bool {
+        self.deadlines_held
     }
 
     /// What access clocks measure. A change makes the clocks of existing keys meaningless until their next
@@ -377,7 +400,7 @@ impl Keyspace {
     #[inline]
     fn touch(&mut self, entry: Entry) {
         if self.touch {
-            entry.set_access(self.policy.used(entry.access(), self.now, &mut self.random));
+            entry.set_access(self.policy.used(entry.access(), self.clock, &mut self.random));
         }
     }
 
@@ -413,7 +436,7 @@ impl Keyspace {
     }
 
     pub(crate) fn new_head(&self, deadline: Option<u64>) -> Head {
-        Head { deadline, access: self.policy.created(self.now), epoch: self.epoch }
+        Head { deadline, access: self.policy.created(self.clock), epoch: self.epoch }
     }
 
     pub(crate) fn insert(
@@ -766,7 +789,7 @@ impl Keyspace {
 
     /// When the next key may be due, in unix milliseconds: a lower bound.
     pub fn next_deadline(&self) -> Option<u64> {
-        if !self.active_expire {
+        if !self.active_expire || self.deadlines_held {
             return None;
         }
         self.dbs.iter().filter_map(|db| db.table.next_deadline()).min()
@@ -1050,7 +1073,8 @@ impl Keyspace {
             }
             self.compact_next = (self.compact_next + 1) % self.dbs.len();
         }
-        false
+        self.members.drop_empty();
+        compact_members(&mut self.members, &self.reaper)
     }
 }
 

@@ -47,6 +47,8 @@ pub(crate) struct PageHeader {
     pub(crate) bump: u16,
     /// Blocks in use.
     pub(crate) used: u16,
+    /// The list of its slab that it is in while it has room.
+    pub(crate) list: u16,
     /// Whether the page is in its slab's list of pages with room.
     pub(crate) listed: bool,
     /// Neighbours in the list of pages with room.
@@ -169,6 +171,7 @@ impl PagePool {
                 free: NONE,
                 bump: first,
                 used: 0,
+                list: 0,
                 listed: false,
                 next: ptr::null_mut(),
                 prev: ptr::null_mut(),

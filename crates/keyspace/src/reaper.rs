@@ -13,7 +13,7 @@ use crate::types::Object;
 use crate::value::Blob;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -54,6 +54,12 @@ struct Shared {
     freed: AtomicU64,
     /// Blocks that the owner has to take back.
     runs: Mutex<Vec<Run>>,
+}
+
+impl Shared {
+    fn lock_runs(&self) -> MutexGuard<'_, Vec<Run>> {
+        self.runs.lock().expect("no holder of the lock panics")
+    }
 }
 
 impl Reaper {
@@ -100,9 +106,15 @@ impl Reaper {
         if self.thread.is_none() {
             return Vec::new();
         }
-        let mut runs = self.shared.runs.lock().expect("no holder of the lock panics");
+        let mut runs = self.shared.lock_runs();
         let rest = runs.len().saturating_sub(max);
         runs.split_off(rest)
+    }
+
+    /// Whether nothing waits to be freed, and no blocks wait to be taken back.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.thread.is_none()
+            || (self.shared.pending.load(Ordering::Acquire) == 0 && self.shared.lock_runs().is_empty())
     }
 
     /// Objects that wait to be freed, and objects freed so far.
@@ -177,7 +189,8 @@ fn run(garbage: &Receiver<Garbage>, shared: &Shared) {
                 0
             }
         };
-        shared.pending.fetch_sub(objects, Ordering::Relaxed);
+        // The runs are there for whoever sees that nothing is pending.
+        shared.pending.fetch_sub(objects, Ordering::Release);
         shared.freed.fetch_add(objects, Ordering::Relaxed);
     }
 }
@@ -186,7 +199,7 @@ fn run(garbage: &Receiver<Garbage>, shared: &Shared) {
 fn hand_back(shared: &Shared, members: u64, free: impl FnOnce(&mut Bin<'_>)) {
     let mut runs = Runs::new(members);
     free(&mut Bin::Later(&mut runs));
-    shared.runs.lock().expect("no holder of the lock panics").extend(runs.into_runs());
+    shared.lock_runs().extend(runs.into_runs());
 }
 
 /// Lets the owner of the keyspace go first if both share a core.

@@ -7,6 +7,7 @@
 use crate::pages::{NONE, PAGE, PageHeader, PagePool, UNIT};
 use std::alloc;
 use std::collections::HashMap;
+use std::ops::Range;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,6 +15,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// The largest block, in bytes.
 pub(crate) const MAX_BLOCK: usize = 4096;
 const CLASSES: usize = MAX_BLOCK / UNIT + 1;
+/// The lists of pages with room beyond those of the size classes: of segments of tables, one per size. They have pages
+/// of their own since they can be moved, whatever table they belong to.
+pub(crate) const SEGMENTS: Range<usize> = CLASSES..LISTS;
+const LISTS: usize = CLASSES + 7;
 
 /// Where the next slab's number comes from.
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
@@ -23,9 +28,12 @@ pub struct Slab {
     /// Unique in the process: blocks that come back late are recognized by it.
     id: u64,
     pool: Arc<PagePool>,
-    /// Per class (units of a block): the first page with room.
-    roomy: Box<[*mut PageHeader; CLASSES]>,
+    /// The first page with room per size class (units of a block), then per size of segments. A page without blocks
+    /// is alone in its list.
+    roomy: Box<[*mut PageHeader; LISTS]>,
     all: *mut PageHeader,
+    /// Whether there may be pages without blocks.
+    any_empty: bool,
     /// Bytes of blocks in use.
     used: usize,
     pages: usize,
@@ -46,8 +54,9 @@ impl Slab {
         Slab {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             pool,
-            roomy: Box::new([ptr::null_mut(); CLASSES]),
+            roomy: Box::new([ptr::null_mut(); LISTS]),
             all: ptr::null_mut(),
+            any_empty: false,
             used: 0,
             pages: 0,
         }
@@ -73,9 +82,20 @@ impl Slab {
     pub(crate) fn alloc(&mut self, bytes: usize) -> NonNull<u8> {
         debug_assert!((1..=MAX_BLOCK).contains(&bytes));
         let class = bytes.div_ceil(UNIT);
-        let mut page = self.roomy[class];
+        self.alloc_from(class, class)
+    }
+
+    /// A block of `bytes` bytes for a segment of a table, the size being the `rank`th of those of segments.
+    pub(crate) fn alloc_segment(&mut self, rank: usize, bytes: usize) -> NonNull<u8> {
+        self.alloc_from(SEGMENTS.start + rank, bytes / UNIT)
+    }
+
+    /// A block of `class` units from the pages of a list.
+    #[inline]
+    fn alloc_from(&mut self, list: usize, class: usize) -> NonNull<u8> {
+        let mut page = self.roomy[list];
         if page.is_null() {
-            page = self.add_page(class);
+            page = self.add_page(list, class);
         }
         self.used += class * UNIT;
         // SAFETY: a listed page is ours and has a free block: one that was freed, or one at `bump`.
@@ -115,8 +135,8 @@ impl Slab {
             if !(*page).listed {
                 self.list(page);
             }
-            if (*page).used == 0 && !((*page).next.is_null() && (*page).prev.is_null()) {
-                self.drop_page(page);
+            if (*page).used == 0 {
+                self.leave_empty(page);
             }
         }
     }
@@ -160,18 +180,50 @@ impl Slab {
             if !(*page).listed {
                 self.list(page);
             }
-            if (*page).used == 0 && !((*page).next.is_null() && (*page).prev.is_null()) {
+            if (*page).used == 0 {
+                self.leave_empty(page);
+            }
+        }
+    }
+
+    /// Drops a page without blocks, unless it is the last one in its list, in case that a block is wanted soon.
+    ///
+    /// # Safety
+    /// `page` is ours, listed, and holds no block.
+    unsafe fn leave_empty(&mut self, page: *mut PageHeader) {
+        // SAFETY: as promised by the caller.
+        unsafe {
+            if (*page).next.is_null() && (*page).prev.is_null() {
+                self.any_empty = true;
+            } else {
                 self.drop_page(page);
             }
         }
     }
 
+    /// Drops the pages without blocks that were left.
+    pub(crate) fn drop_empty(&mut self) {
+        if !std::mem::take(&mut self.any_empty) {
+            return;
+        }
+        for list in 0..LISTS {
+            let page = self.roomy[list];
+            // SAFETY: listed pages are ours; this one is dropped only if it holds no block.
+            unsafe {
+                if !page.is_null() && (*page).used == 0 {
+                    self.drop_page(page);
+                }
+            }
+        }
+    }
+
     #[cold]
-    fn add_page(&mut self, class: usize) -> *mut PageHeader {
+    fn add_page(&mut self, list: usize, class: usize) -> *mut PageHeader {
         let page = self.pool.take(class as u16);
         self.pages += 1;
         // SAFETY: the page is fresh and ours; `all` is null or a page of ours.
         unsafe {
+            (*page).list = list as u16;
             (*page).all_next = self.all;
             if !self.all.is_null() {
                 (*self.all).all_prev = page;
@@ -207,7 +259,11 @@ impl Slab {
     unsafe fn list(&mut self, page: *mut PageHeader) {
         // SAFETY: the head of the list is null or a page of ours.
         unsafe {
-            let head = &mut self.roomy[(*page).block as usize];
+            let list = (*page).list as usize;
+            if !self.roomy[list].is_null() && (*self.roomy[list]).used == 0 {
+                self.drop_page(self.roomy[list]);
+            }
+            let head = &mut self.roomy[list];
             (*page).listed = true;
             (*page).prev = ptr::null_mut();
             (*page).next = *head;
@@ -225,7 +281,7 @@ impl Slab {
         unsafe {
             (*page).listed = false;
             if (*page).prev.is_null() {
-                self.roomy[(*page).block as usize] = (*page).next;
+                self.roomy[(*page).list as usize] = (*page).next;
             } else {
                 (*(*page).prev).next = (*page).next;
             }
@@ -235,14 +291,16 @@ impl Slab {
         }
     }
 
-    /// The sparsest page among the first `look` with room of the class that wastes most, among classes for
-    /// blocks of these `sizes`, if more than an eighth of their room is free; its blocks are worth
-    /// moving elsewhere.
-    pub(crate) fn sparse_page(&self, look: usize, sizes: &[usize]) -> Option<SparsePage> {
+    /// The sparsest page among the first `look` with room of the list that wastes most, among these `lists` (those of
+    /// size classes have the number of a block's units), if more than an eighth of their room is free; its blocks
+    /// are worth moving elsewhere.
+    pub(crate) fn sparse_page(&self, look: usize, lists: Range<usize>) -> Option<SparsePage> {
         let mut best: Option<(usize, SparsePage)> = None;
-        for class in sizes.iter().map(|size| size / UNIT) {
+        for first in self.roomy[lists].iter().copied().filter(|page| !page.is_null()) {
+            // SAFETY: listed pages are ours.
+            let class = unsafe { (*first).block as usize };
             let capacity = PAGE / (class * UNIT);
-            let (mut page, mut seen, mut used) = (self.roomy[class], 0, 0usize);
+            let (mut page, mut seen, mut used) = (first, 0, 0usize);
             let mut lowest: Option<(usize, *mut PageHeader)> = None;
             while !page.is_null() && seen < look {
                 // SAFETY: listed pages are ours.
@@ -485,14 +543,14 @@ mod tests {
         let pool = Arc::new(PagePool::new());
         let mut slab = Slab::new(pool);
         let blocks: Vec<_> = (0..10_000).map(|_| slab.alloc(64)).collect();
-        assert!(slab.sparse_page(64, &[64]).is_none());
+        assert!(slab.sparse_page(64, 8..9).is_none());
         let (gone, kept): (Vec<_>, Vec<_>) = blocks.into_iter().enumerate().partition(|(i, _)| i % 8 != 0);
         for (_, b) in gone {
             // SAFETY: freed once.
             unsafe { slab.free(b) };
         }
         let held = slab.held();
-        let page = slab.sparse_page(64, &[56, 64]).expect("seven of eight blocks are free");
+        let page = slab.sparse_page(64, 7..9).expect("seven of eight blocks are free");
         let live = slab.evacuate(page);
         assert!(live.iter().all(|b| kept.iter().any(|(_, k)| k == b)));
         let moved: Vec<_> = live.iter().map(|_| slab.alloc(64)).collect();

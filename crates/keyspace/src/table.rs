@@ -26,7 +26,7 @@
 #![allow(unsafe_code)]
 
 use crate::hash::Hasher;
-use crate::slab::{Bin, Slab};
+use crate::slab::{Bin, SEGMENTS, Slab};
 use std::collections::BTreeSet;
 use std::marker::PhantomData;
 use std::ops::ControlFlow;
@@ -80,9 +80,12 @@ const SIZES: [u8; 7] = [1, 3, 7, 15, 31, 39, 47];
 /// Buckets of each half after a split.
 const SPLIT: u8 = 31;
 /// Directories get cut into this many parts...
-const ROOTS: usize = 256;
+const ROOTS: usize = 1 << ROOT_BITS;
+const ROOT_BITS: u8 = 8;
 /// ...when a directory would outgrow this many slots (and no segment spans two parts).
 const ROOT_SLOTS: usize = 4096;
+/// Segments that are fetched at once when a directory has moved.
+const ANCHORED: usize = 32;
 
 #[repr(C, align(64))]
 struct Bucket {
@@ -101,6 +104,10 @@ struct Segment {
     next_deadline: u64,
     /// The earliest deadline per bucket, or null.
     deadlines: *mut u64,
+    /// Where its slots begin, in a directory of its table; null: it is in none yet.
+    slots: *mut Slot,
+    /// How many these are.
+    span: u32,
     count: u16,
     buckets: u8,
     depth: u8,
@@ -176,6 +183,12 @@ fn place_of(bucket: usize, buckets: u8) -> u64 {
     ((bucket as u64) << 16).div_ceil(u64::from(buckets))
 }
 
+/// Which of the [`SIZES`] a segment has.
+#[inline]
+fn rank_of(buckets: u8) -> usize {
+    SIZES.iter().position(|size| *size == buckets).expect("segments have one of these sizes")
+}
+
 /// The most blocks that a segment of `buckets` buckets takes before it grows: 90 %.
 fn room_of(buckets: u8) -> u16 {
     u16::from(buckets) * SLOTS as u16 * 9 / 10
@@ -183,6 +196,7 @@ fn room_of(buckets: u8) -> u16 {
 
 /// A slot of a directory.
 #[derive(Clone, Copy)]
+#[repr(transparent)]
 struct Slot(u64);
 
 impl Slot {
@@ -233,16 +247,13 @@ pub(crate) struct Table<L: Layout> {
     len: usize,
     segments: usize,
     slots: usize,
-    due: BTreeSet<(u64, SegmentPtr)>,
+    /// The earliest deadline per segment that has one, and the segment's prefix.
+    due: BTreeSet<(u64, u64)>,
     layout: PhantomData<L>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct SegmentPtr(*mut Segment);
-
-// SAFETY: a table owns its segments; they are reached through it alone.
-unsafe impl Send for SegmentPtr {}
-// SAFETY: as above; slots are the table's own addresses.
+// SAFETY: a table owns its segments; slots are its own addresses. Others reach segments only to move them, on the
+// thread of the slab's owner ([`compact`]).
 unsafe impl<L: Layout> Send for Table<L> {}
 
 // Memory safety of the methods below rests on these invariants: every slot of every directory holds a
@@ -379,6 +390,7 @@ impl<L: Layout> Table<L> {
         if self.roots.is_empty() {
             let segment = self.new_segment(slab, SIZES[0], 0, 0);
             self.roots.push(Directory { bits: 0, deepest: 1, slots: vec![Slot::new(segment)] });
+            self.store(segment);
         }
         loop {
             let slot = self.slot(hash).expect("the table has a directory");
@@ -456,7 +468,7 @@ impl<L: Layout> Table<L> {
 
     fn new_segment(&mut self, slab: &mut Slab, buckets: u8, prefix: u64, depth: u8) -> *mut Segment {
         let bytes = 64 * (1 + buckets as usize);
-        let segment: *mut Segment = slab.alloc(bytes).as_ptr().cast();
+        let segment: *mut Segment = slab.alloc_segment(rank_of(buckets), bytes).as_ptr().cast();
         // SAFETY: a fresh block of that size, aligned to 64 as its size is a multiple of 64 and its page
         // begins at one.
         unsafe {
@@ -466,6 +478,8 @@ impl<L: Layout> Table<L> {
                 prefix,
                 next_deadline: u64::MAX,
                 deadlines: ptr::null_mut(),
+                slots: ptr::null_mut(),
+                span: 0,
                 count: 0,
                 buckets,
                 depth,
@@ -481,10 +495,8 @@ impl<L: Layout> Table<L> {
     unsafe fn free_segment(&mut self, slab: &mut Slab, segment: *mut Segment) {
         // SAFETY: a live segment that nobody will use again.
         unsafe {
+            self.reindex(segment, u64::MAX);
             let s = &*segment;
-            if s.next_deadline != u64::MAX {
-                self.due.remove(&(s.next_deadline, SegmentPtr(segment)));
-            }
             if !s.deadlines.is_null() {
                 slab.free(NonNull::new_unchecked(s.deadlines.cast()));
             }
@@ -509,6 +521,7 @@ impl<L: Layout> Table<L> {
     fn rebuild(&mut self, slab: &mut Slab, old: *mut Segment, buckets: u8) {
         // SAFETY: the segment is live.
         let (prefix, depth) = unsafe { ((*old).prefix, (*old).depth) };
+        self.reindex(old, u64::MAX);
         let new = self.new_segment(slab, buckets, prefix, depth);
         if !self.move_blocks(slab, old, &[new]) {
             // SAFETY: `new` was never stored in a directory.
@@ -526,6 +539,7 @@ impl<L: Layout> Table<L> {
         let (prefix, depth) = unsafe { ((*old).prefix, (*old).depth) };
         assert!(depth < 36, "a keyed hash spreads the keys");
         self.deepen(prefix, depth);
+        self.reindex(old, u64::MAX);
         let (low, high) = (prefix, prefix | 1 << (63 - depth));
         let mut sizes = SPLIT;
         loop {
@@ -597,6 +611,31 @@ impl<L: Layout> Table<L> {
         let directory = &mut self.roots[root];
         let span = 1usize << (directory.bits + self.root_bits - depth);
         directory.slots[first..first + span].fill(Slot::new(segment));
+        // SAFETY: the segment is live, and `first` is within the slots.
+        unsafe {
+            (*segment).slots = directory.slots.as_mut_ptr().add(first);
+            (*segment).span = span as u32;
+        }
+    }
+
+    /// Tells the segments of a directory where their slots are, after these have moved.
+    fn anchor(directory: &mut Directory, root_bits: u8) {
+        let slots = directory.slots.as_mut_ptr();
+        let mut at = 0;
+        while at < directory.slots.len() {
+            if at % ANCHORED == 0 {
+                let next = &directory.slots[at..directory.slots.len().min(at + ANCHORED)];
+                next.iter().for_each(|slot| prefetch(slot.segment().cast()));
+            }
+            let slot = directory.slots[at];
+            let span = 1 << (directory.bits + root_bits - slot.depth());
+            // SAFETY: slots hold live segments.
+            unsafe {
+                (*slot.segment()).slots = slots.add(at);
+                (*slot.segment()).span = span as u32;
+            }
+            at += span;
+        }
     }
 
     /// Makes sure that the directory over `prefix` distinguishes more than `depth` bits.
@@ -614,13 +653,14 @@ impl<L: Layout> Table<L> {
         directory.slots = directory.slots.iter().flat_map(|s| [*s, *s]).collect();
         directory.bits += 1;
         directory.deepest = 0;
+        Self::anchor(directory, self.root_bits);
     }
 
     /// Cuts the only directory into 256 parts.
     fn cut(&mut self) {
         let whole = self.roots.remove(0);
         let share = whole.slots.len() / ROOTS;
-        self.root_bits = 8;
+        self.root_bits = ROOT_BITS;
         self.roots = whole
             .slots
             .chunks(share)
@@ -630,6 +670,7 @@ impl<L: Layout> Table<L> {
                 slots: part.to_vec(),
             })
             .collect();
+        self.roots.iter_mut().for_each(|directory| Self::anchor(directory, ROOT_BITS));
     }
 
     /// After a removal: fewer buckets, or one segment with its neighbour, when both are sparse.
@@ -670,10 +711,14 @@ impl<L: Layout> Table<L> {
     fn merge(&mut self, slab: &mut Slab, a: *mut Segment, b: *mut Segment) {
         // SAFETY: both segments are live.
         let (prefix, depth) = unsafe { ((*a).prefix.min((*b).prefix), (*a).depth - 1) };
+        // SAFETY: as above.
+        let bounds = [a, b].map(|half| (half, unsafe { (*half).next_deadline }));
+        bounds.iter().for_each(|(half, _)| self.reindex(*half, u64::MAX));
         let new = self.new_segment(slab, SPLIT, prefix, depth);
         if !(self.move_blocks(slab, a, &[new]) && self.move_blocks(slab, b, &[new])) {
             // SAFETY: never stored in a directory.
-            return unsafe { self.free_segment(slab, new) };
+            unsafe { self.free_segment(slab, new) };
+            return bounds.into_iter().for_each(|(half, bound)| self.reindex(half, bound));
         }
         let (root, _) = self.indices(prefix);
         let directory = &mut self.roots[root];
@@ -693,47 +738,16 @@ impl<L: Layout> Table<L> {
     fn flatten(&mut self, root: usize) {
         let root_bits = self.root_bits;
         let directory = &mut self.roots[root];
+        if directory.bits == 0 || directory.deepest > 0 {
+            return;
+        }
         while directory.bits > 0 && directory.deepest == 0 {
             directory.slots = directory.slots.iter().step_by(2).copied().collect();
             directory.bits -= 1;
             let full = directory.bits + root_bits;
             directory.deepest = directory.slots.iter().filter(|s| s.depth() == full).count() as u32;
         }
-    }
-
-    /// Empties one sparsely used page of the slab by moving the segments on it. Returns whether there was
-    /// one. Bounded by the segments of one page.
-    pub(crate) fn compact(&mut self, slab: &mut Slab) -> bool {
-        let segment_sizes = SIZES.map(|buckets| 64 * (1 + buckets as usize));
-        let Some(page) = slab.sparse_page(64, &segment_sizes) else { return false };
-        let segments: Vec<*mut Segment> =
-            slab.evacuate(page).into_iter().map(|b| b.as_ptr().cast()).collect();
-        for old in &segments {
-            self.relocate(slab, *old);
-        }
-        for old in segments {
-            // SAFETY: its copy took its place in the directory.
-            unsafe { slab.free(NonNull::new_unchecked(old.cast())) };
-        }
-        true
-    }
-
-    /// Copies a segment to another block, which takes its place; the old block is to be freed.
-    fn relocate(&mut self, slab: &mut Slab, old: *mut Segment) {
-        // SAFETY: the segment is live; the new block has its size. Its deadlines now belong to the copy.
-        let new: *mut Segment = unsafe {
-            let bytes = 64 * (1 + (*old).buckets as usize);
-            let new = slab.alloc(bytes);
-            new.as_ptr().copy_from_nonoverlapping(old.cast(), bytes);
-            new.as_ptr().cast()
-        };
-        // SAFETY: the copy is live.
-        let deadline = unsafe { (*new).next_deadline };
-        if deadline != u64::MAX {
-            self.due.remove(&(deadline, SegmentPtr(old)));
-            self.due.insert((deadline, SegmentPtr(new)));
-        }
-        self.store(new);
+        Self::anchor(directory, root_bits);
     }
 
     /// Frees all segments; the blocks stay.
@@ -924,13 +938,13 @@ impl<L: Layout> Table<L> {
 
     fn reindex(&mut self, segment: *mut Segment, deadline: u64) {
         // SAFETY: the segment is live.
-        let next = unsafe { &mut (*segment).next_deadline };
+        let (next, prefix) = unsafe { (&mut (*segment).next_deadline, (*segment).prefix) };
         if *next != u64::MAX {
-            self.due.remove(&(*next, SegmentPtr(segment)));
+            self.due.remove(&(*next, prefix));
         }
         *next = deadline;
         if deadline != u64::MAX {
-            self.due.insert((deadline, SegmentPtr(segment)));
+            self.due.insert((deadline, prefix));
         }
     }
 
@@ -952,10 +966,11 @@ impl<L: Layout> Table<L> {
     ) -> usize {
         let (mut removed, mut work) = (0, 0);
         while work < max {
-            let Some((at, SegmentPtr(segment))) = self.due.first().copied() else { break };
+            let Some((at, prefix)) = self.due.first().copied() else { break };
             if at > now {
                 break;
             }
+            let segment = self.slot(prefix).expect("the table has a directory").segment();
             let here = Self::sweep(segment, now, due);
             removed += here;
             work += here.max(1);
@@ -1003,6 +1018,43 @@ impl<L: Layout> Table<L> {
             (*segment).count -= removed as u16;
         }
         removed
+    }
+}
+
+/// Empties one sparsely used page of a slab by moving the segments on it, of whatever tables. Returns whether there was
+/// one. Bounded by the segments of one page.
+///
+/// # Safety
+/// All segments in the slab belong to tables that nobody is using.
+pub(crate) unsafe fn compact(slab: &mut Slab) -> bool {
+    let Some(page) = slab.sparse_page(64, SEGMENTS) else { return false };
+    let segments: Vec<*mut Segment> = slab.evacuate(page).into_iter().map(|b| b.as_ptr().cast()).collect();
+    for old in &segments {
+        // SAFETY: blocks in use of these lists are segments.
+        unsafe { relocate(slab, *old) };
+    }
+    for old in segments {
+        // SAFETY: its copy took its place in the directory.
+        unsafe { slab.free(NonNull::new_unchecked(old.cast())) };
+    }
+    true
+}
+
+/// Copies a segment to another block, which takes its place; the old block is to be freed.
+///
+/// # Safety
+/// The segment is live, and nobody is using its table.
+unsafe fn relocate(slab: &mut Slab, old: *mut Segment) {
+    // SAFETY: the new block has the old one's size. Slots and deadlines now belong to the copy.
+    unsafe {
+        let buckets = (*old).buckets;
+        let bytes = 64 * (1 + buckets as usize);
+        let new = slab.alloc_segment(rank_of(buckets), bytes);
+        new.as_ptr().copy_from_nonoverlapping(old.cast(), bytes);
+        let new: *mut Segment = new.as_ptr().cast();
+        for i in 0..(*new).span as usize {
+            (*new).slots.add(i).write(Slot::new(new));
+        }
     }
 }
 

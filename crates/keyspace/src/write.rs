@@ -206,7 +206,7 @@ impl<'k> Write<'k> {
     /// counter; what the keyspace's policy does not measure is ignored.
     pub fn set_access(&mut self, idle_seconds: Option<u64>, frequency: Option<u8>) {
         let (entry, _) = self.found.expect("only an existing key was used");
-        if let Some(clock) = self.keyspace.policy().told(self.keyspace.now(), idle_seconds, frequency) {
+        if let Some(clock) = self.keyspace.policy().told(self.keyspace.clock(), idle_seconds, frequency) {
             entry.set_access(clock);
         }
     }

@@ -82,6 +82,8 @@ pub(crate) struct Conn {
     pub(crate) reason: Reason,
     /// The service wants no commands for now.
     pub(crate) paused: bool,
+    /// Nothing is sent, and no commands are taken, before this is released; 0: nothing holds it. See [`Net::hold`].
+    pub(crate) held_until: u64,
     /// A paused client has sent as much as is read ahead.
     pub(crate) read_ahead_full: bool,
     /// The peer will send nothing more.
@@ -119,6 +121,7 @@ impl Conn {
             closing: Closing::No,
             reason: Reason::Ordinary,
             paused: false,
+            held_until: 0,
             read_ahead_full: false,
             eof: false,
             queued: false,
@@ -140,9 +143,21 @@ impl Conn {
     /// What should be registered in the connection's present state.
     pub(crate) fn wanted_interest(&self) -> Interest {
         Interest {
-            readable: self.closing == Closing::No && !self.eof && !(self.paused && self.read_ahead_full),
-            writable: self.write_blocked && self.closing != Closing::Now,
+            readable: self.closing == Closing::No && !self.eof && !(self.waits() && self.read_ahead_full),
+            writable: self.write_blocked && !self.is_held() && self.closing != Closing::Now,
         }
+    }
+
+    /// Whether its output waits for [`Net::release`].
+    #[inline]
+    pub(crate) fn is_held(&self) -> bool {
+        self.held_until != 0
+    }
+
+    /// Whether its commands are to wait.
+    #[inline]
+    pub(crate) fn waits(&self) -> bool {
+        self.paused || self.is_held()
     }
 
     pub(crate) fn output_len(&self) -> usize {

@@ -56,7 +56,7 @@ impl<S: Service> Driver<'_, S> {
         let Some(conn) = self.net.conns.get(id).filter(|conn| conn.closing != Closing::Now) else { return };
         if !conn.interest.readable {
             self.net.check_dead(id);
-        } else if conn.paused {
+        } else if conn.waits() {
             self.net.read_ahead(id);
         } else if conn.reads_own() {
             self.read_own(id);
@@ -117,7 +117,7 @@ impl<S: Service> Driver<'_, S> {
     pub(crate) fn run_resumed(&mut self) {
         for id in std::mem::take(&mut self.net.resumed) {
             let conn = self.net.conns.get(id);
-            if conn.is_some_and(|conn| !conn.paused && conn.closing == Closing::No) {
+            if conn.is_some_and(|conn| !conn.waits() && conn.closing == Closing::No) {
                 self.execute_input(id);
             }
         }

@@ -1,5 +1,6 @@
 //! [`Net`]: everything the service can do to connections, and the state behind it.
 
+use std::collections::VecDeque;
 use std::io;
 use std::time::Duration;
 
@@ -42,6 +43,10 @@ pub struct Net {
     pub(crate) closing: Vec<ConnId>,
     /// Connections that have been resumed, and may have commands waiting.
     pub(crate) resumed: Vec<ConnId>,
+    /// Connections whose output is held, and until when; see [`Net::hold`].
+    pub(crate) holds: VecDeque<(u64, ConnId)>,
+    /// Up to where holds were released.
+    released: u64,
     /// The connection whose commands are being executed, and how many bytes of input they are taken from.
     pub(crate) executing: Option<(ConnId, usize)>,
     /// The connection whose commands are being executed while a turn runs within their execution.
@@ -69,6 +74,8 @@ impl Net {
             pending: Vec::new(),
             closing: Vec::new(),
             resumed: Vec::new(),
+            holds: VecDeque::new(),
+            released: 0,
             executing: None,
             held: None,
             upkeep: Upkeep::default(),
@@ -210,6 +217,39 @@ impl Net {
         conn.read_ahead_full = false;
         self.resumed.push(id);
         self.update_interest(id);
+    }
+
+    /// Holds back everything that is in a connection's output, or comes into it, until [`Net::release`] is called with
+    /// `until` or more. Meanwhile its commands wait, except those that were read together with what is being executed.
+    /// Has no effect if that has happened already. Over time, `until` does not fall.
+    pub fn hold(&mut self, id: ConnId, until: u64) {
+        let Some(conn) = self.conns.get_mut(id).filter(|_| until > self.released) else { return };
+        if conn.held_until >= until {
+            return;
+        }
+        conn.held_until = until;
+        self.holds.push_back((until, id));
+        self.update_interest(id);
+    }
+
+    /// Lets go on what is held until `up_to` or less.
+    pub fn release(&mut self, up_to: u64) {
+        self.released = self.released.max(up_to);
+        while let Some((until, id)) = self.holds.front().copied().filter(|(until, _)| *until <= self.released)
+        {
+            self.holds.pop_front();
+            let Some(conn) = self.conns.get_mut(id).filter(|conn| conn.held_until == until) else { continue };
+            conn.held_until = 0;
+            conn.read_ahead_full = false;
+            if !conn.queued && (conn.output.is_some() || conn.closing == Closing::AfterReply) {
+                conn.queued = true;
+                self.pending.push(id);
+            }
+            if !conn.paused {
+                self.resumed.push(id);
+            }
+            self.update_interest(id);
+        }
     }
 
     /// What is known of a connection.

@@ -118,7 +118,8 @@ impl Net {
     /// Writes as much of a connection's output as its socket takes.
     pub(crate) fn write(&mut self, id: ConnId) {
         let now_ns = self.now().mono_ns;
-        let Some(conn) = self.conns.get_mut(id).filter(|conn| conn.closing != Closing::Now) else { return };
+        let is_open = |conn: &&mut Conn| conn.closing != Closing::Now && !conn.is_held();
+        let Some(conn) = self.conns.get_mut(id).filter(is_open) else { return };
         let mut written = 0;
         for _ in 0..MAX_WRITES {
             let Some(output) = conn.output.as_mut().filter(|output| !output.is_empty()) else { break };

@@ -158,10 +158,15 @@ impl<'a> Argv<'a> {
 
     /// Appends what [`Argv::to_request`] returns to `out`.
     pub fn write_request(&self, out: &mut Vec<u8>) {
-        crate::reply::put_header(out, b'*', self.len());
-        for arg in self.iter() {
-            crate::reply::put_bulk(out, b'$', arg);
-        }
+        write_request(self.iter(), out);
+    }
+}
+
+/// Appends a request of these words to `out`.
+pub fn write_request<'a>(words: impl ExactSizeIterator<Item = &'a [u8]>, out: &mut Vec<u8>) {
+    crate::reply::put_header(out, b'*', words.len());
+    for word in words {
+        crate::reply::put_bulk(out, b'$', word);
     }
 }
 

@@ -69,7 +69,7 @@ mod reply;
 mod request;
 mod value;
 
-pub use argv::{Argv, Batch, OwnedArgv};
+pub use argv::{Argv, Batch, OwnedArgv, write_request};
 pub use decode::{DecodeError, DecodeLimits, Decoder};
 pub use reply::{Later, Mark, Protocol, ReplyBuf};
 pub use request::{Limits, Progress, ProtocolError, RequestParser};

@@ -8,7 +8,7 @@ use crate::context::Ctx;
 use crate::error::Error;
 use crate::links::{ClientId, Close, Links};
 use crate::monitor;
-use crate::row::{Flags, Row};
+use crate::row::{Flags, Group, Row};
 use crate::scripting::busy;
 use crate::table::CommandId;
 
@@ -44,11 +44,18 @@ impl Ctx<'_> {
         if !row.accepts(argv.len()) {
             return Err(WRONG_ARITY);
         }
-        if row.flags.contains(Flags::NOSCRIPT) {
+        let nests = matches!(row.group, Group::Scripting | Group::Transactions);
+        if row.flags.contains(Flags::NOSCRIPT) && (nests || !self.state.scripts_unbound) {
             return Err(Error::NotFromScripts);
         }
         if row.flags.contains(Flags::WRITE) && !may_write {
             return Err(Error::Text("ERR Write commands are not allowed from read-only scripts."));
+        }
+        if self.state.gate.writes
+            && row.flags.contains(Flags::WRITE)
+            && let Some(error) = self.state.refused_writes()
+        {
+            return Err(error);
         }
         Ok((id, row))
     }
@@ -69,7 +76,7 @@ impl Ctx<'_> {
 
     /// Serves other clients for a moment, while a script goes on. Whether the server is to stop.
     pub(crate) fn serve_beside(&mut self) -> bool {
-        let mut beside = Beside { keyspace: self.keyspace, state: self.state };
+        let mut beside = Beside::new(self.keyspace, self.state);
         self.links.serve_beside(&mut beside)
     }
 }
@@ -80,6 +87,12 @@ const WRONG_ARITY: Error = Error::Text("ERR Wrong number of args calling Redis c
 pub struct Beside<'a> {
     keyspace: &'a mut Keyspace,
     state: &'a mut State,
+}
+
+impl<'a> Beside<'a> {
+    pub(crate) fn new(keyspace: &'a mut Keyspace, state: &'a mut State) -> Self {
+        Beside { keyspace, state }
+    }
 }
 
 impl Beside<'_> {

@@ -22,7 +22,7 @@ pub(crate) enum WaitEnd {
 impl State {
     /// Ends the wait of a client, if it waits.
     pub(crate) fn end_wait(&mut self, links: &mut dyn Links, id: ClientId, end: WaitEnd) -> bool {
-        let Some(waiting) = self.blocking.leave(id) else { return false };
+        let Some(waiting) = self.blocking.leave(id) else { return self.end_sync_wait(links, id, end) };
         let mut reply = self.reply_to(id);
         match end {
             WaitEnd::Timeout => reply.null_array(),
@@ -39,14 +39,14 @@ impl State {
     }
 
     /// An empty reply in the protocol of a client.
-    fn reply_to(&mut self, id: ClientId) -> ReplyBuf {
+    pub(crate) fn reply_to(&mut self, id: ClientId) -> ReplyBuf {
         let mut reply = ReplyBuf::new();
         reply.set_protocol(self.clients.at(id.slot as usize).protocol);
         reply
     }
 
     /// Replies to a client that has waited, and lets it go on.
-    fn answer(&mut self, links: &mut dyn Links, id: ClientId, reply: &ReplyBuf) {
+    pub(crate) fn answer(&mut self, links: &mut dyn Links, id: ClientId, reply: &ReplyBuf) {
         let client = self.clients.at(id.slot as usize);
         client.flags -= ClientFlags::BLOCKED;
         if client.ends_reply() {
@@ -98,6 +98,7 @@ impl Engine {
     fn try_again(&mut self, links: &mut dyn Links, id: ClientId) {
         let Some(mut waiting) = self.state.blocking.leave(id) else { return };
         let slot = id.slot as usize;
+        let logged = self.state.log_end();
         let argv = std::mem::take(&mut waiting.argv);
         self.state.blocking.retry(waiting);
         self.state.pubsub.outbox.begin_retry(id);
@@ -107,6 +108,7 @@ impl Engine {
             Ok(command) => self.run(links, slot, command, &prepared, &mut reply),
             Err(error) => self.state.refuse(&prepared, &error, &mut reply),
         };
+        self.hold_if_logged(links, id, logged);
         if next != Next::Wait {
             self.state.blocking.end_retry();
             self.state.answer(links, id, &reply);

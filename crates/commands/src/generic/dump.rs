@@ -102,24 +102,38 @@ fn restore(cx: &mut Ctx<'_>) -> Result<(), Error> {
     if exists && !options.replace {
         return Err(Error::Text("BUSYKEY Target key name already exists."));
     }
-    let deadline = deadline(cx.arg(2), options.absolute, now)?;
+    let (deadline, due) = (deadline(cx.arg(2), options.absolute, now)?, cx.due_ms());
     let check = if cx.state.skip_checksums { Payload::check_version } else { Payload::check };
     let value = check(cx.arg(3))?.restore(&mut cx.keyspace.space())?;
     let mut entry = cx.keyspace.write(cx.db, key);
-    if deadline.is_some_and(|at| at <= now) {
+    if deadline.is_some_and(|at| at <= due) {
         value.discard(&mut entry.space());
         if exists {
             entry.remove();
             entry.commit(&[Event::generic("del")]);
+            cx.effect(&[b"DEL", key.bytes()]);
         }
     } else {
         entry.remove();
         value.put(&mut entry, deadline);
         entry.set_access(options.idle, options.frequency);
         entry.commit(&[Event::generic("restore")]);
+        effect_of_restoring(cx, deadline);
     }
     cx.out.ok();
     Ok(())
+}
+
+fn effect_of_restoring(cx: &mut Ctx<'_>, deadline: Option<u64>) {
+    let mut at = itoa::Buffer::new();
+    match deadline {
+        _ if !cx.logs_effects() => {}
+        None => cx.effect(&[b"RESTORE", cx.arg(1), b"0", cx.arg(3), b"REPLACE"]),
+        Some(deadline) => {
+            let at = at.format(deadline).as_bytes();
+            cx.effect(&[b"RESTORE", cx.arg(1), at, cx.arg(3), b"REPLACE", b"ABSTTL"]);
+        }
+    }
 }
 
 impl From<PayloadError> for Error {

@@ -67,18 +67,20 @@ fn set_deadline(cx: &mut Ctx<'_>, base: u64, unit: i64, command: &'static str) -
         .checked_mul(unit)
         .and_then(|ms| ms.checked_add(base as i64))
         .ok_or(Error::InvalidExpire(command))?;
-    let (key, now) = (cx.key(1), cx.now_ms());
+    let (key, due) = (cx.key(1), cx.due_ms());
     let mut entry = cx.keyspace.write(cx.db, key);
     let applies = entry.item().is_some_and(|item| conditions.hold(item.deadline(), at));
     if applies {
         match u64::try_from(at) {
-            Ok(at) if at > now => {
+            Ok(at) if at > due => {
                 entry.set_deadline(Some(at));
                 entry.commit(&[Event::generic("expire")]);
+                cx.effect(&[b"PEXPIREAT", key.bytes(), itoa::Buffer::new().format(at).as_bytes()]);
             }
             _ => {
                 entry.remove();
                 entry.commit(&[Event::generic("del")]);
+                cx.effect(&[b"DEL", key.bytes()]);
             }
         }
     }

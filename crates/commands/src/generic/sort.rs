@@ -102,6 +102,11 @@ enum By<'a> {
 }
 
 impl<'a> Sorting<'a> {
+    /// Whether the result depends on more than the elements.
+    fn reads_others(&self) -> bool {
+        matches!(self.by, By::Pattern(_)) || !self.gets.is_empty()
+    }
+
     fn parse(argv: Argv<'a>, may_store: bool) -> Result<Sorting<'a>, Error> {
         let mut how = Sorting {
             by: By::Element,
@@ -346,8 +351,9 @@ fn run(cx: &mut Ctx<'_>, how: &Sorting<'_>) -> Result<(), Error> {
     if let Some(item) = cx.keyspace.read(cx.db, key) {
         let value = item.value();
         let as_it_is = matches!(by, By::Nothing);
-        if as_it_is && how.store.is_some() && matches!(value, Value::Set(_)) {
-            // A set has no order that could be stored.
+        let is_kept = how.store.is_some() || cx.state.scripting.is_active();
+        if as_it_is && is_kept && matches!(value, Value::Set(_)) {
+            // A set has no order that could be stored, or that a script could rely on.
             (by, alphabetic) = (By::Element, true);
         }
         if !elements.load(&value, as_it_is && how.descending) {
@@ -414,8 +420,24 @@ fn store(cx: &mut Ctx<'_>, how: &Sorting<'_>, elements: &Elements, range: Range<
     } else if guard.exists() {
         guard.remove();
         guard.commit(&[Event::generic("del")]);
+    } else {
+        cx.out.integer(0);
+        return;
+    }
+    if how.reads_others() {
+        effect_of_storing(cx, target.bytes(), values.iter().map(|value| &bytes[value.clone()]));
     }
     cx.out.integer(values.len() as i64);
+}
+
+/// Logs the result itself: what patterns lead to may depend on deadlines, and the order of what compares equal on the
+/// order of a set.
+fn effect_of_storing<'v>(cx: &mut Ctx<'_>, target: &[u8], values: impl Iterator<Item = &'v [u8]>) {
+    if !cx.logs_effects() {
+        return;
+    }
+    cx.effect(&[b"DEL", target]);
+    cx.effect_of_many(&[b"RPUSH", target], values);
 }
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 
 use carnelian_keyspace::{Event, ScoreOutcome, ScoreUpdate, SortedSet, SortedSetRef};
 
+use carnelian_resp::{OwnedArgv, number};
+
 use super::{BASE, hash, metres, point, reply_distance, reply_point, sorted_set};
 use crate::args::{Rest, is};
 use crate::context::Ctx;
@@ -59,11 +61,33 @@ fn geoadd(cx: &mut Ctx<'_>) -> Result<(), Error> {
     })?;
     match added + changed {
         0 => entry.unchanged(),
-        changes => entry.commit_many(&[Event::sorted_set("zadd")], changes),
+        changes => {
+            entry.commit_many(&[Event::sorted_set("zadd")], changes);
+            effect_of_adding(cx, &places, how);
+        }
     }
     let counted = if count_changed { added + changed } else { added };
     cx.out.integer(counted.cast_signed());
     Ok(())
+}
+
+/// Logs the places as scores, since what their numbers come to may differ on another machine.
+fn effect_of_adding(cx: &mut Ctx<'_>, places: &[(f64, &[u8])], how: ScoreUpdate) {
+    if !cx.logs_effects() {
+        return;
+    }
+    let mut words = OwnedArgv::from_slices(&[b"ZADD", cx.arg(1)]);
+    if how.only_new {
+        words.push(b"NX");
+    }
+    if how.only_existing {
+        words.push(b"XX");
+    }
+    for (score, member) in places {
+        words.push(&number::format_double(*score));
+        words.push(member);
+    }
+    cx.effect_of(&words);
 }
 
 pub(super) const GEODIST: Row = Row {

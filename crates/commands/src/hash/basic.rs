@@ -179,7 +179,7 @@ fn hstrlen(cx: &mut Ctx<'_>) -> Result<(), Error> {
 /// Replies what `show` makes of the field that the second argument names.
 #[inline]
 fn look(cx: &mut Ctx<'_>, show: impl FnOnce(&mut ReplyBuf, Option<Field<'_>>)) -> Result<(), Error> {
-    let (key, field, now) = (cx.key(1), cx.arg(2), cx.now_ms());
+    let (key, field, now) = (cx.key(1), cx.arg(2), cx.due_ms());
     let found = match cx.keyspace.read(cx.db, key) {
         Some(item) => hash(&item)?.get(field),
         None => None,
@@ -311,7 +311,7 @@ fn all(
     head: impl FnOnce(&mut ReplyBuf, usize),
     show: impl Fn(&mut ReplyBuf, &Field<'_>),
 ) -> Result<(), Error> {
-    let (key, now) = (cx.key(1), cx.now_ms());
+    let (key, now) = (cx.key(1), cx.due_ms());
     let Some(item) = cx.keyspace.read(cx.db, key) else {
         head(cx.out, 0);
         return Ok(());

@@ -4,7 +4,7 @@ use carnelian_keyspace::encoding::listpack::Element;
 use carnelian_keyspace::{Event, Hash, Key, Ttl};
 use carnelian_resp::number;
 
-use super::{BASE, commit, drop_due};
+use super::{BASE, commit, drop_due, hash};
 use crate::args::int;
 use crate::context::Ctx;
 use crate::error::Error;
@@ -75,8 +75,26 @@ fn hincrbyfloat(cx: &mut Ctx<'_>) -> Result<(), Error> {
         sum.write(&mut text);
         Ok((text.clone(), text))
     })?;
+    effect_of_sum(cx, &text);
     cx.out.bulk(&text);
     Ok(())
+}
+
+/// Logs the sum, which may differ on another machine, and the deadline that the field keeps.
+fn effect_of_sum(cx: &mut Ctx<'_>, text: &[u8]) {
+    if !cx.logs_effects() {
+        return;
+    }
+    let (key, field) = (cx.key(1), cx.arg(2));
+    let deadline = cx.keyspace.peek(cx.db, key).and_then(|item| hash(&item).ok()?.get(field)?.deadline());
+    match deadline {
+        Some(at) => {
+            let mut at_text = itoa::Buffer::new();
+            let at = at_text.format(at).as_bytes();
+            cx.effect(&[b"HSETEX", key.bytes(), b"PXAT", at, b"FIELDS", b"1", field, text]);
+        }
+        None => cx.effect(&[b"HSET", key.bytes(), field, text]),
+    }
 }
 
 /// Sets the field that the second argument names to the text that `f` makes of the old value; returns what else `f`

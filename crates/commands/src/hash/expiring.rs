@@ -4,9 +4,13 @@ use std::ops::Range;
 
 use carnelian_keyspace::{Event, Hash, Ttl};
 
+use carnelian_resp::OwnedArgv;
+
 use super::options::{self, NOT_POSITIVE};
 use super::ttl::{EXPIRE_EVENT, PERSIST_EVENT};
-use super::{BASE, check_type, commit, drop_due, hash, reply};
+use super::{
+    BASE, Changed, check_type, commit, drop_due, effect_of_deadline, effect_of_removal, hash, reply,
+};
 use crate::args::{Rest, is};
 use crate::context::Ctx;
 use crate::error::Error;
@@ -38,7 +42,7 @@ fn take(cx: &mut Ctx<'_>, fields: Range<usize>, also: impl FnOnce(&mut Hash)) ->
     drop_due(cx, key, fields.clone().map(|i| argv.arg(i)));
     let mut guard = cx.keyspace.write(cx.db, key);
     cx.out.array(fields.len());
-    let (out, mut removed) = (&mut *cx.out, 0);
+    let (out, mut removed) = (&mut *cx.out, Changed::new(&cx.state.effects));
     guard.edit(|hash: &mut Hash, space| {
         also(hash);
         for field in fields.map(|i| argv.arg(i)) {
@@ -46,10 +50,13 @@ fn take(cx: &mut Ctx<'_>, fields: Range<usize>, also: impl FnOnce(&mut Hash)) ->
                 Some(found) => reply(out, found.value),
                 None => out.null(),
             }
-            removed += usize::from(hash.remove(space, field));
+            if hash.remove(space, field) {
+                removed.add(field);
+            }
         }
     })?;
-    commit(guard, Event::hash("hdel"), removed);
+    commit(guard, Event::hash("hdel"), removed.count);
+    effect_of_removal(cx, &removed.fields);
     Ok(())
 }
 
@@ -81,7 +88,7 @@ fn hgetex(cx: &mut Ctx<'_>) -> Result<(), Error> {
     }
     let fields = options::fields(argv, at, NOT_POSITIVE)?;
     match change {
-        Some(Some(at)) if at <= now => take(cx, fields, Hash::make_timed),
+        Some(Some(at)) if at <= cx.due_ms() => take(cx, fields, Hash::make_timed),
         Some(deadline) => get_and_set_deadlines(cx, fields, deadline),
         None => get(cx, fields),
     }
@@ -112,21 +119,21 @@ fn get_and_set_deadlines(cx: &mut Ctx<'_>, fields: Range<usize>, deadline: Optio
     get(cx, fields.clone())?;
     let (key, argv) = (cx.key(1), cx.argv);
     let mut guard = cx.keyspace.write(cx.db, key);
-    let changed = guard.edit(|hash: &mut Hash, space| {
+    let mut changed = Changed::new(&cx.state.effects);
+    guard.edit(|hash: &mut Hash, space| {
         hash.make_timed();
-        let mut changed = 0;
         for field in fields.map(|i| argv.arg(i)) {
             if let Some(found) = hash.view().get(field)
                 && (deadline.is_some() || found.deadline().is_some())
             {
                 hash.set_deadline(space, field, deadline);
-                changed += 1;
+                changed.add(field);
             }
         }
-        changed
     })?;
     let event = if deadline.is_some() { EXPIRE_EVENT } else { PERSIST_EVENT };
-    commit(guard, event, changed);
+    commit(guard, event, changed.count);
+    effect_of_deadline(cx, deadline, &changed.fields);
     Ok(())
 }
 
@@ -266,10 +273,11 @@ fn conditions_hold(cx: &mut Ctx<'_>, options: &SetOptions) -> Result<bool, Error
 }
 
 fn set_pairs(cx: &mut Ctx<'_>, options: &SetOptions) -> Result<(), Error> {
-    let (key, argv, now) = (cx.key(1), cx.argv, cx.now_ms());
+    let (key, argv, due) = (cx.key(1), cx.argv, cx.due_ms());
     let pairs = options.pairs.clone();
     let count = pairs.len() / 2;
-    let is_past = matches!(options.ttl, Ttl::At(at) if at <= now);
+    let is_past = matches!(options.ttl, Ttl::At(at) if at <= due);
+    let lost = due_fields(cx, options);
     let mut guard = cx.keyspace.write(cx.db, key);
     guard.edit(|hash: &mut Hash, space| {
         hash.make_room(space, count, pairs.clone().map(|i| argv.arg(i).len()).sum());
@@ -294,5 +302,47 @@ fn set_pairs(cx: &mut Ctx<'_>, options: &SetOptions) -> Result<(), Error> {
     let end = (!guard.exists()).then_some(Event::generic("del"));
     let events: Vec<Event> = std::iter::once(Event::hash("hset")).chain(second).chain(end).collect();
     guard.commit_many(&events, count as u64);
+    effects_of_setting(cx, options, is_past, &lost);
     Ok(())
+}
+
+/// The fields that KEEPTTL finds without a deadline since they are due, while effects are wanted: where effects are
+/// replayed nothing is due.
+fn due_fields<'a>(cx: &mut Ctx<'a>, options: &SetOptions) -> Vec<&'a [u8]> {
+    if options.ttl != Ttl::Keep || !cx.logs_effects() {
+        return Vec::new();
+    }
+    let (key, argv, due) = (cx.key(1), cx.argv, cx.due_ms());
+    let Some(item) = cx.keyspace.peek(cx.db, key) else { return Vec::new() };
+    let Ok(hash) = hash(&item) else { return Vec::new() };
+    let fields = options.pairs.clone().step_by(2).map(|i| argv.arg(i));
+    fields.filter(|field| hash.get(field).is_some_and(|found| !found.is_live(due))).collect()
+}
+
+fn effects_of_setting(cx: &mut Ctx<'_>, options: &SetOptions, is_past: bool, lost: &[&[u8]]) {
+    if !cx.logs_effects() {
+        return;
+    }
+    let (argv, pairs) = (cx.argv, options.pairs.clone());
+    if is_past {
+        let fields: Vec<_> = pairs.step_by(2).map(|i| argv.arg(i)).collect();
+        return effect_of_removal(cx, &fields);
+    }
+    effect_of_removal(cx, lost);
+    let words = pairs.clone().map(|i| argv.arg(i));
+    if options.ttl == Ttl::Clear {
+        return cx.effect_of_many(&[b"HSET", cx.arg(1)], words);
+    }
+    let mut effect = OwnedArgv::from_slices(&[b"HSETEX", cx.arg(1)]);
+    match options.ttl {
+        Ttl::At(at) => {
+            effect.push(b"PXAT");
+            effect.push(itoa::Buffer::new().format(at).as_bytes());
+        }
+        Ttl::Keep | Ttl::Clear => effect.push(b"KEEPTTL"),
+    }
+    effect.push(b"FIELDS");
+    effect.push(itoa::Buffer::new().format(pairs.len() / 2).as_bytes());
+    words.for_each(|word| effect.push(word));
+    cx.effect_of(&effect);
 }

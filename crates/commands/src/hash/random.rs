@@ -58,7 +58,7 @@ fn one(cx: &mut Ctx<'_>) -> Result<(), Error> {
 
 /// Removes all fields that are due, so that none is drawn, and makes a generator.
 fn prepare(cx: &mut Ctx<'_>) -> Random {
-    let (key, now) = (cx.key(1), cx.now_ms());
+    let (key, now) = (cx.key(1), cx.due_ms());
     if let Some(item) = cx.keyspace.peek(cx.db, key)
         && hash(&item).is_ok_and(|hash| hash.next_deadline() <= now)
     {

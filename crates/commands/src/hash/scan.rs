@@ -59,7 +59,7 @@ fn hscan(cx: &mut Ctx<'_>) -> Result<(), Error> {
     /// Steps per field asked for: bounds the time spent in a table that is nearly empty.
     const MAX_STEPS: u64 = 10;
     let mut cursor = parse_cursor(cx.arg(2)).ok_or(Error::Text("ERR invalid cursor"))?;
-    let (key, now) = (cx.key(1), cx.now_ms());
+    let (key, now) = (cx.key(1), cx.due_ms());
     // Of an absent key the options are not looked at.
     let Some(item) = cx.keyspace.read(cx.db, key) else {
         cx.out.array(2);

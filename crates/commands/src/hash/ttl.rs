@@ -3,7 +3,7 @@
 use carnelian_keyspace::{Event, Field, Hash, Space};
 
 use super::options::{self, NOT_POSITIVE, Unit};
-use super::{BASE, check_type, commit, hash};
+use super::{BASE, Changed, check_type, commit, effect_of_deadline, effect_of_removal, hash};
 use crate::args::is;
 use crate::context::Ctx;
 use crate::error::Error;
@@ -68,7 +68,7 @@ enum Outcome {
 /// Sets the deadlines of the named fields to the second argument, which counts from `base` (Unix milliseconds).
 /// `command` is for the error.
 fn set_deadlines(cx: &mut Ctx<'_>, base: u64, unit: Unit, command: &'static str) -> Result<(), Error> {
-    let (key, argv, now) = (cx.key(1), cx.argv, cx.now_ms());
+    let (key, argv, now) = (cx.key(1), cx.argv, cx.due_ms());
     check_type(cx, key)?;
     let at = options::deadline(cx.arg(2), unit, base, command)?;
     let (condition, fields_at) = match Condition::parse(cx.arg(3)) {
@@ -78,20 +78,25 @@ fn set_deadlines(cx: &mut Ctx<'_>, base: u64, unit: Unit, command: &'static str)
     let not_positive = Error::Text("ERR Parameter `numFields` should be greater than 0");
     let fields = options::fields(argv, fields_at, not_positive)?;
     let mut guard = cx.keyspace.write(cx.db, key);
-    let (mut set, mut removed) = (0, 0);
+    let (mut set, mut removed) = (Changed::new(&cx.state.effects), Changed::new(&cx.state.effects));
     cx.out.array(fields.len());
     let out = &mut *cx.out;
     guard.edit(|hash: &mut Hash, space| {
         hash.make_timed();
         for i in fields {
             let outcome = set_deadline(hash, space, argv.arg(i), at, now, condition);
-            set += usize::from(outcome == Outcome::Set);
-            removed += usize::from(outcome == Outcome::Removed);
+            match outcome {
+                Outcome::Set => set.add(argv.arg(i)),
+                Outcome::Removed => removed.add(argv.arg(i)),
+                Outcome::NoField | Outcome::Refused => {}
+            }
             out.integer(outcome as i64);
         }
     })?;
-    let event = if removed > 0 { Event::hash("hdel") } else { EXPIRE_EVENT };
-    commit(guard, event, set + removed);
+    let event = if removed.count > 0 { Event::hash("hdel") } else { EXPIRE_EVENT };
+    commit(guard, event, set.count + removed.count);
+    effect_of_removal(cx, &removed.fields);
+    effect_of_deadline(cx, Some(at), &set.fields);
     Ok(())
 }
 
@@ -188,7 +193,7 @@ fn hpexpireat(cx: &mut Ctx<'_>) -> Result<(), Error> {
 
 /// Replies what `show` makes of the deadline of each named field.
 fn reply_deadlines(cx: &mut Ctx<'_>, show: impl Fn(u64) -> u64) -> Result<(), Error> {
-    let (key, argv, now) = (cx.key(1), cx.argv, cx.now_ms());
+    let (key, argv, now) = (cx.key(1), cx.argv, cx.due_ms());
     let found = match cx.keyspace.read(cx.db, key) {
         Some(item) => Some(hash(&item)?),
         None => None,
@@ -297,11 +302,11 @@ pub(super) const HPERSIST: Row = Row {
 };
 
 fn hpersist(cx: &mut Ctx<'_>) -> Result<(), Error> {
-    let (key, argv, now) = (cx.key(1), cx.argv, cx.now_ms());
+    let (key, argv, now) = (cx.key(1), cx.argv, cx.due_ms());
     check_type(cx, key)?;
     let fields = options::fields(argv, 2, NOT_POSITIVE)?;
     let mut guard = cx.keyspace.write(cx.db, key);
-    let mut changed = false;
+    let mut changed = Changed::new(&cx.state.effects);
     cx.out.array(fields.len());
     let out = &mut *cx.out;
     guard.edit(|hash: &mut Hash, space| {
@@ -310,7 +315,7 @@ fn hpersist(cx: &mut Ctx<'_>) -> Result<(), Error> {
             out.integer(match found.as_ref().map(Field::deadline) {
                 Some(Some(_)) => {
                     hash.set_deadline(space, field, None);
-                    changed = true;
+                    changed.add(field);
                     1
                 }
                 Some(None) => NO_DEADLINE,
@@ -318,6 +323,7 @@ fn hpersist(cx: &mut Ctx<'_>) -> Result<(), Error> {
             });
         }
     })?;
-    commit(guard, PERSIST_EVENT, changed.into());
+    commit(guard, PERSIST_EVENT, usize::from(changed.count > 0));
+    effect_of_deadline(cx, None, &changed.fields);
     Ok(())
 }

@@ -135,17 +135,13 @@ impl Host for ScriptHost<'_, '_> {
     }
 
     fn log(&mut self, level: LogLevel, text: &[u8]) {
-        let level = match level {
-            LogLevel::Debug => log::Level::Trace,
-            LogLevel::Verbose => log::Level::Debug,
-            LogLevel::Notice => log::Level::Info,
-            LogLevel::Warning => log::Level::Warn,
-        };
-        log::log!(level, "{}", crate::args::text(text));
+        log_line(level, text);
     }
 
-    /// Nothing yet follows what scripts change, so nothing is kept from it.
-    fn set_replication(&mut self, _: Replication) {}
+    /// Effects are one stream: what a script keeps from the log is kept from everybody.
+    fn set_replication(&mut self, replication: Replication) {
+        self.cx.state.effects.set_muted(!replication.aof);
+    }
 
     fn tick(&mut self) -> Verdict {
         let spent = self.cx.links.clock_ns().saturating_sub(self.began_ns);
@@ -162,6 +158,17 @@ impl Host for ScriptHost<'_, '_> {
         }
         self.serve_others()
     }
+}
+
+/// Writes a line of a script to the server's log.
+pub(crate) fn log_line(level: LogLevel, text: &[u8]) {
+    let level = match level {
+        LogLevel::Debug => log::Level::Trace,
+        LogLevel::Verbose => log::Level::Debug,
+        LogLevel::Notice => log::Level::Info,
+        LogLevel::Warning => log::Level::Warn,
+    };
+    log::log!(level, "{}", crate::args::text(text));
 }
 
 /// Takes the result of a script.

@@ -10,6 +10,8 @@ use crate::args::is;
 use crate::context::Ctx;
 use crate::engine::REDIS_VERSION;
 use crate::error::Error;
+use crate::persistence::aof::Phase;
+use crate::persistence::saving::Job;
 use crate::pubsub::Kind;
 use crate::row::{Acl, Flags, Group, Row};
 
@@ -245,23 +247,67 @@ fn memory(cx: &mut Ctx<'_>, to: &mut Lines) {
 }
 
 fn persistence(cx: &mut Ctx<'_>, to: &mut Lines) {
-    to.zeros(&["loading", "async_loading", "current_cow_peak", "current_cow_size", "current_cow_size_age"]);
+    let now_ms = cx.now_ms();
+    to.put("loading", u8::from(cx.state.gate.loading));
+    let dirty = cx.keyspace.stats().dirty;
+    let saving = &cx.state.persistence.saving;
+    to.zeros(&["async_loading", "current_cow_peak", "current_cow_size", "current_cow_size_age"]);
     to.put("current_fork_perc", "0.00");
-    to.zeros(&["current_save_keys_processed", "current_save_keys_total"]);
-    to.put("rdb_changes_since_last_save", cx.keyspace.stats().dirty);
-    to.put("rdb_bgsave_in_progress", 0);
-    to.put("rdb_last_save_time", cx.state.started_us / 1_000_000);
-    to.put("rdb_last_bgsave_status", "ok");
-    to.put("rdb_last_bgsave_time_sec", -1);
-    to.put("rdb_current_bgsave_time_sec", -1);
-    to.zeros(&["rdb_saves", "rdb_last_cow_size", "rdb_last_load_keys_expired", "rdb_last_load_keys_loaded"]);
-    to.zeros(&["aof_enabled", "aof_rewrite_in_progress", "aof_rewrite_scheduled"]);
-    to.put("aof_last_rewrite_time_sec", -1);
-    to.put("aof_current_rewrite_time_sec", -1);
-    to.put("aof_last_bgrewrite_status", "ok");
-    to.zeros(&["aof_rewrites", "aof_rewrites_consecutive_failures"]);
-    to.put("aof_last_write_status", "ok");
+    let (saved, keys) = saving.job.as_ref().map_or((0, 0), Job::progress);
+    to.put("current_save_keys_processed", saved);
+    to.put("current_save_keys_total", keys);
+    to.put("rdb_changes_since_last_save", saving.unsaved(dirty));
+    let job = saving.job.as_ref().filter(|job| job.is_dump());
+    to.put("rdb_bgsave_in_progress", u8::from(job.is_some()));
+    to.put("rdb_last_save_time", saving.last_save_s);
+    to.put("rdb_last_bgsave_status", if saving.last_ok { "ok" } else { "err" });
+    to.put("rdb_last_bgsave_time_sec", seconds(saving.last_duration_s));
+    to.put("rdb_current_bgsave_time_sec", seconds(job.map(|job| job.seconds(now_ms / 1000))));
+    to.put("rdb_saves", saving.saves);
+    to.put("rdb_last_cow_size", 0);
+    let persistence = &cx.state.persistence;
+    to.put("rdb_last_load_keys_expired", persistence.loaded.expired);
+    to.put("rdb_last_load_keys_loaded", persistence.loaded.keys);
+    let aof = &persistence.aof;
+    to.put("aof_enabled", u8::from(aof.phase != Phase::Off));
+    let since = aof.rewriting_since();
+    to.put("aof_rewrite_in_progress", u8::from(since.is_some()));
+    to.put("aof_rewrite_scheduled", u8::from(aof.scheduled));
+    to.put("aof_last_rewrite_time_sec", seconds(aof.last_duration_s));
+    to.put(
+        "aof_current_rewrite_time_sec",
+        seconds(since.map(|began_s| (now_ms / 1000).saturating_sub(began_s))),
+    );
+    to.put("aof_last_bgrewrite_status", if aof.last_failed { "err" } else { "ok" });
+    to.put("aof_rewrites", aof.rewrites);
+    to.put("aof_rewrites_consecutive_failures", aof.failures);
+    to.put("aof_last_write_status", if aof.error.is_some() { "err" } else { "ok" });
     to.zeros(&["aof_last_cow_size", "module_fork_in_progress", "module_fork_last_cow_size"]);
+    if aof.phase != Phase::Off {
+        let (is_syncing, delayed) = aof.syncs();
+        to.put("aof_current_size", aof.current_size());
+        to.put("aof_base_size", aof.base_size);
+        to.put("aof_pending_rewrite", 0);
+        to.put("aof_buffer_length", aof.queued());
+        to.put("aof_pending_bio_fsync", u8::from(is_syncing));
+        to.put("aof_delayed_fsync", delayed);
+    }
+    to.put("snapshot_longest_slice_usec", persistence.saving.longest_slice_us());
+    if let Some(loading) = &persistence.loading {
+        let (loaded, total) = loading.progress();
+        let percent = if total == 0 { 100.0 } else { loaded as f64 * 100.0 / total as f64 };
+        to.put("loading_start_time", loading.began_s());
+        to.put("loading_total_bytes", total);
+        to.put("loading_rdb_used_mem", persistence.memory_then);
+        to.put("loading_loaded_bytes", loaded);
+        to.put("loading_loaded_perc", format_args!("{percent:.2}"));
+        to.put("loading_eta_seconds", loading.remaining_s(now_ms));
+    }
+}
+
+/// A duration that there need not be.
+fn seconds(duration: Option<u64>) -> i64 {
+    duration.map_or(-1, |seconds| seconds as i64)
 }
 
 fn threads(cx: &mut Ctx<'_>, to: &mut Lines) {

@@ -1,7 +1,8 @@
 //! XADD, XTRIM and XSETID.
 
-use carnelian_keyspace::stream::{StreamId, TooLarge};
+use carnelian_keyspace::stream::{StreamId, TooLarge, Trim};
 use carnelian_keyspace::{Event, Stream};
+use carnelian_resp::OwnedArgv;
 
 use super::id::{self, NewId};
 use super::options::{self, AddOrTrim};
@@ -32,13 +33,14 @@ const TRIMMED: Event = Event::stream("xtrim");
 const TOO_LARGE: Error = Error::Text("ERR Elements are too large to be stored");
 
 fn xadd(cx: &mut Ctx<'_>) -> Result<(), Error> {
-    let AddOrTrim { id, no_create, trim } = options::parse(cx.argv, &cx.state.config, true)?;
+    let AddOrTrim { id, no_create, trim } = options::parse(cx.argv, &cx.state.config, true, cx.is_replay())?;
     let (id, first) = match id {
         Some((id, first)) if first < cx.argv.len() && (cx.argv.len() - first).is_multiple_of(2) => {
             (id, first)
         }
         _ => return Err(cx.wrong_arity()),
     };
+    let is_exact = matches!(id, NewId::Exact(_));
     if id == NewId::Exact(StreamId::MIN) {
         return Err(Error::Text("ERR The ID specified in XADD must be greater than 0-0"));
     }
@@ -78,9 +80,28 @@ fn xadd(cx: &mut Ctx<'_>) -> Result<(), Error> {
         }
     };
     const ADDED: Event = Event::stream("xadd");
+    let len = held(&guard)?.map_or(0, |stream| stream.log().len());
     guard.commit(if trimmed > 0 { &[ADDED, TRIMMED] } else { &[ADDED] });
+    let trim = trim.filter(|_| trimmed > 0);
+    if trim.is_some() || !is_exact {
+        effect_of_adding(cx, id, first, trim, len);
+    }
     reply_id(cx.out, id);
     Ok(())
+}
+
+/// Logs an entry with its ID, and a trimming with what it came to.
+fn effect_of_adding(cx: &mut Ctx<'_>, id: StreamId, first: usize, trim: Option<Trim>, len: u64) {
+    if !cx.logs_effects() {
+        return;
+    }
+    let mut words = OwnedArgv::from_slices(&[b"XADD", cx.arg(1)]);
+    if let Some(trim) = trim {
+        options::push_exact(&mut words, &trim, len);
+    }
+    id.with_text(|text| words.push(text));
+    cx.argv.skip(first).iter().for_each(|word| words.push(word));
+    cx.effect_of(&words);
 }
 
 pub(super) const XTRIM: Row = Row {
@@ -99,7 +120,9 @@ pub(super) const XTRIM: Row = Row {
 };
 
 fn xtrim(cx: &mut Ctx<'_>) -> Result<(), Error> {
-    let trim = options::parse(cx.argv, &cx.state.config, false)?.trim.expect("XTRIM has a threshold");
+    let trim = options::parse(cx.argv, &cx.state.config, false, cx.is_replay())?
+        .trim
+        .expect("XTRIM has a threshold");
     let key = cx.key(1);
     let mut guard = cx.keyspace.write(cx.db, key);
     let mut deleted = 0;
@@ -107,11 +130,23 @@ fn xtrim(cx: &mut Ctx<'_>) -> Result<(), Error> {
         deleted = guard.edit(|stream: &mut Stream, _| stream.trim(&trim))?;
         match deleted {
             0 => guard.unchanged(),
-            _ => guard.commit_many(&[TRIMMED], deleted),
+            _ => {
+                let len = held(&guard)?.map_or(0, |stream| stream.log().len());
+                guard.commit_many(&[TRIMMED], deleted);
+                effect_of_trimming(cx, &trim, len);
+            }
         }
     }
     cx.out.integer(deleted as i64);
     Ok(())
+}
+
+fn effect_of_trimming(cx: &mut Ctx<'_>, trim: &Trim, len: u64) {
+    if cx.logs_effects() {
+        let mut words = OwnedArgv::from_slices(&[b"XTRIM", cx.arg(1)]);
+        options::push_exact(&mut words, trim, len);
+        cx.effect_of(&words);
+    }
 }
 
 pub(super) const XSETID: Row = Row {

@@ -4,6 +4,7 @@ use carnelian_keyspace::stream::{ConsumerId, Group, Log, Pending, StreamId};
 use carnelian_keyspace::{Event, Stream, Write};
 use carnelian_resp::{Argv, ReplyBuf, number};
 
+use super::effects::Deeds;
 use super::group::CONSUMER_CREATED;
 use super::{BASE, count_read, held, id, no_key_or_group, reply_entry, reply_id};
 use crate::args::{Rest, int_in, is};
@@ -38,14 +39,23 @@ impl Changes {
     }
 
     /// The consumer with a name, made if there is none, and seen now.
-    fn consumer(&mut self, group: &mut Group, name: &[u8], now: u64) -> ConsumerId {
-        let id = group.consumer_named(name).unwrap_or_else(|| {
+    fn receiver(&mut self, group: &mut Group, name: &[u8], now: u64) -> Receiver {
+        let consumer = group.consumer_named(name).unwrap_or_else(|| {
             self.consumer_created = true;
             group.create_consumer(name, now).expect("there is none with that name")
         });
-        group.consumer_mut(id).seen_at = now;
-        id
+        group.consumer_mut(consumer).seen_at = now;
+        Receiver { consumer, created: self.consumer_created, now }
     }
+}
+
+/// Who gets the entries.
+struct Receiver {
+    consumer: ConsumerId,
+    /// Whether the command has made it.
+    created: bool,
+    /// The time of the command.
+    now: u64,
 }
 
 pub(super) const XCLAIM: Row = Row {
@@ -75,7 +85,8 @@ struct Claim {
 }
 
 impl Claim {
-    fn parse(argv: Argv<'_>, now: u64) -> Result<Claim, Error> {
+    /// `latest` is the latest time of a delivery.
+    fn parse(argv: Argv<'_>, now: u64, latest: u64) -> Result<Claim, Error> {
         let min_idle = number_or(argv.arg(4), "ERR Invalid min-idle-time argument for XCLAIM")?;
         let ids: Vec<_> = argv.iter().skip(5).map_while(|arg| id::exact(arg).ok()).collect();
         let mut rest = Rest::new(argv, 5 + ids.len());
@@ -89,7 +100,7 @@ impl Claim {
             last_id: StreamId::MIN,
         };
         // Times in the future and before 1970 count as now.
-        let sane = |ms: i64| u64::try_from(ms).ok().filter(|ms| *ms <= now).unwrap_or(now);
+        let sane = |ms: i64| u64::try_from(ms).ok().filter(|ms| *ms <= latest).unwrap_or(now);
         while let Some(word) = rest.next() {
             let more = rest.len() > 0;
             if is(word, "FORCE") {
@@ -115,7 +126,8 @@ impl Claim {
     }
 
     /// Gives the entries to the consumer and replies them.
-    fn run(&self, log: &Log, group: &mut Group, consumer: ConsumerId, now: u64, out: &mut ReplyBuf) -> u64 {
+    fn run(&self, log: &Log, group: &mut Group, to: &Receiver, out: &mut ReplyBuf, deeds: &mut Deeds) -> u64 {
+        let Receiver { consumer, created, now } = *to;
         let (mut claimed, mut changes) = (0, 0);
         let advanced = self.last_id > group.last_id;
         if advanced {
@@ -124,7 +136,10 @@ impl Claim {
         let later = out.array_later();
         for &id in &self.ids {
             let Some(entry) = log.get(id) else {
-                changes += u64::from(group.acknowledge(id).is_some());
+                if group.acknowledge(id).is_some() {
+                    deeds.acknowledged(id);
+                    changes += 1;
+                }
                 continue;
             };
             let before = match group.find(id) {
@@ -139,7 +154,9 @@ impl Claim {
                 None => continue,
             };
             let deliveries = self.deliveries.unwrap_or(before + u64::from(!self.just_id));
-            group.assign(id, Pending { consumer, delivered_at: self.delivered_at, deliveries });
+            let pending = Pending { consumer, delivered_at: self.delivered_at, deliveries };
+            deeds.assigned(id, &pending);
+            group.assign(id, pending);
             group.consumer_mut(consumer).active_at = Some(now);
             match self.just_id {
                 true => reply_id(out, id),
@@ -149,6 +166,7 @@ impl Claim {
             changes += 1;
         }
         out.finish(later, claimed);
+        deeds.finish(group, created, advanced && claimed == 0);
         changes + u64::from(advanced && changes == 0)
     }
 }
@@ -160,18 +178,20 @@ fn idle(now: u64, pending: &Pending) -> i64 {
 
 fn xclaim(cx: &mut Ctx<'_>) -> Result<(), Error> {
     let (key, name, consumer, now) = (cx.key(1), cx.arg(2), cx.arg(3), cx.now_ms());
+    let latest = if cx.is_replay() { u64::MAX } else { now };
+    let (mut changes, mut deeds) = (Changes::default(), Deeds::new(cx));
     count_read(cx, key);
     let mut guard = cx.keyspace.write(cx.db, key);
     require_group(&guard, key.bytes(), name)?;
-    let claim = Claim::parse(cx.argv, now)?;
-    let mut changes = Changes::default();
+    let claim = Claim::parse(cx.argv, now, latest)?;
     let out = &mut *cx.out;
     guard.edit(|stream: &mut Stream, _| {
         let (log, group) = stream.group_mut(name).expect("the group was found");
-        let consumer = changes.consumer(group, consumer, now);
-        changes.count += claim.run(log, group, consumer, now, out);
+        let to = changes.receiver(group, consumer, now);
+        changes.count += claim.run(log, group, &to, out, &mut deeds);
     })?;
     changes.commit(guard);
+    deeds.log(cx, key.bytes(), name, consumer);
     Ok(())
 }
 
@@ -220,7 +240,8 @@ impl AutoClaim {
     }
 
     /// Gives entries to the consumer and replies: where to go on, what was claimed, and what no longer exists.
-    fn run(&self, log: &Log, group: &mut Group, consumer: ConsumerId, now: u64, out: &mut ReplyBuf) -> u64 {
+    fn run(&self, log: &Log, group: &mut Group, to: &Receiver, out: &mut ReplyBuf, deeds: &mut Deeds) -> u64 {
+        let Receiver { consumer, created, now } = *to;
         let (found, next) = self.find(log, group, now);
         out.array(3);
         reply_id(out, next.unwrap_or(StreamId::MIN));
@@ -229,7 +250,9 @@ impl AutoClaim {
         for &(id, _) in claimed {
             let pending = group.find_mut(id).expect("it was found");
             let deliveries = pending.deliveries + u64::from(!self.just_id);
-            group.assign(id, Pending { consumer, delivered_at: now, deliveries });
+            let pending = Pending { consumer, delivered_at: now, deliveries };
+            deeds.assigned(id, &pending);
+            group.assign(id, pending);
             group.consumer_mut(consumer).active_at = Some(now);
             match log.get(id).filter(|_| !self.just_id) {
                 Some(entry) => reply_entry(out, &entry),
@@ -239,8 +262,10 @@ impl AutoClaim {
         out.array(gone.len());
         for &(id, _) in gone {
             group.acknowledge(id);
+            deeds.acknowledged(id);
             reply_id(out, id);
         }
+        deeds.finish(group, created, false);
         found.len() as u64
     }
 
@@ -265,16 +290,17 @@ impl AutoClaim {
 fn xautoclaim(cx: &mut Ctx<'_>) -> Result<(), Error> {
     let (key, name, consumer, now) = (cx.key(1), cx.arg(2), cx.arg(3), cx.now_ms());
     let claim = AutoClaim::parse(cx.argv)?;
+    let (mut changes, mut deeds) = (Changes::default(), Deeds::new(cx));
     count_read(cx, key);
     let mut guard = cx.keyspace.write(cx.db, key);
     require_group(&guard, key.bytes(), name)?;
-    let mut changes = Changes::default();
     let out = &mut *cx.out;
     guard.edit(|stream: &mut Stream, _| {
         let (log, group) = stream.group_mut(name).expect("the group was found");
-        let consumer = changes.consumer(group, consumer, now);
-        changes.count += claim.run(log, group, consumer, now, out);
+        let to = changes.receiver(group, consumer, now);
+        changes.count += claim.run(log, group, &to, out, &mut deeds);
     })?;
     changes.commit(guard);
+    deeds.log(cx, key.bytes(), name, consumer);
     Ok(())
 }

@@ -106,6 +106,7 @@ fn xdelex(cx: &mut Ctx<'_>) -> Result<(), Error> {
         reply_absent(cx.out, range.len());
         return Ok(());
     }
+    let named = range.clone();
     let ids = ids(cx.argv, range)?;
     let out = &mut *cx.out;
     out.array(ids.len());
@@ -121,6 +122,10 @@ fn xdelex(cx: &mut Ctx<'_>) -> Result<(), Error> {
     match deleted {
         0 => guard.unchanged(),
         _ => guard.commit_many(&[DELETED], deleted),
+    }
+    if deleted > 0 && references == References::Keep {
+        let argv = cx.argv;
+        cx.effect_of_many(&[b"XDEL", key.bytes()], named.map(|i| argv.arg(i)));
     }
     Ok(())
 }
@@ -152,18 +157,21 @@ fn xackdel(cx: &mut Ctx<'_>) -> Result<(), Error> {
         reply_absent(cx.out, range.len());
         return Ok(());
     }
+    let named = range.clone();
     let ids = ids(cx.argv, range)?;
+    let mut gone = Vec::new();
     let out = &mut *cx.out;
     out.array(ids.len());
     let (acknowledged, deleted) = guard.edit(|stream: &mut Stream, _| {
         let (mut acknowledged, mut deleted) = (0, 0);
-        for id in ids {
+        for (id, at) in ids.into_iter().zip(named) {
             let group = stream.groups_mut().get_mut(name).expect("the group was found");
             if group.acknowledge(id).is_none() {
                 out.integer(outcome(Deletion::Absent));
                 continue;
             }
             acknowledged += 1;
+            gone.push(at);
             let deletion = stream.delete(id, references);
             deleted += u64::from(deletion == Deletion::Done);
             // What was deleted before counts: it is acknowledged now.
@@ -176,6 +184,12 @@ fn xackdel(cx: &mut Ctx<'_>) -> Result<(), Error> {
         (0, _) => guard.unchanged(),
         (_, 0) => guard.commit_many(&[], acknowledged),
         _ => guard.commit_many(&[DELETED], acknowledged + deleted),
+    }
+    if acknowledged > 0 && references == References::Keep {
+        let argv = cx.argv;
+        let ids = gone.iter().map(|i| argv.arg(*i));
+        cx.effect_of_many(&[b"XACK", key.bytes(), name], ids.clone());
+        cx.effect_of_many(&[b"XDEL", key.bytes()], ids);
     }
     Ok(())
 }

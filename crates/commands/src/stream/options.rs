@@ -2,7 +2,7 @@
 
 use carnelian_config::{Config, Directive};
 use carnelian_keyspace::stream::{References, Trim, TrimTo};
-use carnelian_resp::Argv;
+use carnelian_resp::{Argv, OwnedArgv};
 
 use super::id::{self, NewId};
 use crate::args::{Rest, int, is};
@@ -23,6 +23,32 @@ pub(super) fn references(word: &[u8]) -> Option<References> {
     let words =
         [("KEEPREF", References::Keep), ("DELREF", References::Drop), ("ACKED", References::Acknowledged)];
     words.into_iter().find(|(name, _)| is(word, name)).map(|(_, references)| references)
+}
+
+/// Appends the options by which a stream is trimmed in the same way wherever its nodes begin and end: down to `len`
+/// entries, since it is always the first ones that go, unless there are some that have to stay.
+pub(super) fn push_exact(words: &mut OwnedArgv, trim: &Trim, len: u64) {
+    let to = match trim.references {
+        References::Acknowledged => trim.to,
+        References::Keep | References::Drop => TrimTo::Len(len),
+    };
+    match to {
+        TrimTo::Id(id) => {
+            words.push(b"MINID");
+            words.push(b"=");
+            id.with_text(|text| words.push(text));
+        }
+        TrimTo::Len(len) => {
+            words.push(b"MAXLEN");
+            words.push(b"=");
+            words.push(itoa::Buffer::new().format(len).as_bytes());
+        }
+    }
+    match trim.references {
+        References::Keep => {}
+        References::Drop => words.push(b"DELREF"),
+        References::Acknowledged => words.push(b"ACKED"),
+    }
 }
 
 /// Collects the options one by one.
@@ -93,7 +119,12 @@ fn default_limit(config: &Config) -> u64 {
 }
 
 /// Reads the options of XADD up to the ID, or of XTRIM to the end.
-pub(super) fn parse(argv: Argv<'_>, config: &Config, is_add: bool) -> Result<AddOrTrim, Error> {
+pub(super) fn parse(
+    argv: Argv<'_>,
+    config: &Config,
+    is_add: bool,
+    is_replay: bool,
+) -> Result<AddOrTrim, Error> {
     let mut rest = Rest::new(argv, 2);
     let mut collected = Collected::default();
     let (mut id, mut no_create) = (None, false);
@@ -125,7 +156,8 @@ pub(super) fn parse(argv: Argv<'_>, config: &Config, is_add: bool) -> Result<Add
     if !is_add && trim.is_none() {
         return Err(Error::Text("ERR syntax error, XTRIM must be called with a trimming strategy"));
     }
-    if idle_limit {
+    // Redis logs what it has trimmed exactly, and the limit that was told with it.
+    if idle_limit && !is_replay {
         return Err(IDLE_LIMIT);
     }
     Ok(AddOrTrim { id, no_create, trim })

@@ -4,6 +4,7 @@ use carnelian_keyspace::stream::{ConsumerId, Group, Log, Pending, StreamId};
 use carnelian_keyspace::{Event, Key, Kind, Stream, Value};
 use carnelian_resp::{Argv, OwnedArgv, Protocol, ReplyBuf};
 
+use super::effects::Deeds;
 use super::group::CONSUMER_CREATED;
 use super::{BASE, count_or_all, id, naming_two, read, reply_entries, reply_entry, reply_id};
 use crate::args::{Rest, is};
@@ -281,6 +282,7 @@ fn serve(
     served: &mut Served,
 ) -> Result<(), Error> {
     let (name, consumer) = options.group.expect("XREADGROUP has a group");
+    let mut deeds = Deeds::new(cx);
     let (now, out) = (cx.now_ms(), &mut *cx.out);
     let mut guard = cx.keyspace.write(cx.db, key);
     let (created, changed) = guard.edit(|stream: &mut Stream, _| {
@@ -294,16 +296,17 @@ fn serve(
         let changed = match wanted {
             Wanted::History(after) => {
                 served.begin(out, key);
-                delivery.repeat(log, group, after, out);
+                delivery.repeat(log, group, after, out, &mut deeds);
                 false
             }
             Wanted::New if log.last_entry_id().is_some_and(|last| last > group.last_id) => {
                 served.begin(out, key);
-                delivery.deliver(log, group, out);
+                delivery.deliver(log, group, out, &mut deeds);
                 true
             }
             Wanted::New => false,
         };
+        deeds.finish(group, created, changed);
         (created, changed)
     })?;
     let events: &[Event] = if created { &[CONSUMER_CREATED] } else { &[] };
@@ -311,6 +314,7 @@ fn serve(
         0 => guard.unchanged(),
         count => guard.commit_many(events, count),
     }
+    deeds.log(cx, key.bytes(), name, consumer);
     Ok(())
 }
 
@@ -325,7 +329,7 @@ struct Delivery {
 
 impl Delivery {
     /// The entries that the group has not read.
-    fn deliver(&self, log: &Log, group: &mut Group, out: &mut ReplyBuf) {
+    fn deliver(&self, log: &Log, group: &mut Group, out: &mut ReplyBuf, deeds: &mut Deeds) {
         let start = group.last_id.next().unwrap_or(StreamId::MAX);
         let later = out.array_later();
         let mut n = 0;
@@ -335,6 +339,7 @@ impl Delivery {
             reply_entry(out, &entry);
             if self.pends {
                 let pending = Pending { consumer: self.consumer, delivered_at: self.now, deliveries: 1 };
+                deeds.assigned(id, &pending);
                 group.assign(id, pending);
                 group.consumer_mut(self.consumer).active_at = Some(self.now);
             }
@@ -344,7 +349,7 @@ impl Delivery {
     }
 
     /// The consumer's pending entries once more; of those that no longer exist, the IDs.
-    fn repeat(&self, log: &Log, group: &mut Group, after: StreamId, out: &mut ReplyBuf) {
+    fn repeat(&self, log: &Log, group: &mut Group, after: StreamId, out: &mut ReplyBuf, deeds: &mut Deeds) {
         let start = after.next().unwrap_or(StreamId::MAX);
         let pending = group.pending(start, StreamId::MAX, Some(self.consumer));
         let ids: Vec<_> = pending.take(self.count).map(|(id, _)| id).collect();
@@ -360,6 +365,7 @@ impl Delivery {
             let pending = group.find_mut(id).expect("it was found");
             pending.delivered_at = self.now;
             pending.deliveries += 1;
+            deeds.assigned(id, pending);
         }
     }
 }

@@ -122,6 +122,8 @@ fn incrbyfloat(cx: &mut Ctx<'_>) -> Result<(), Error> {
     new.write(&mut text);
     entry.set_raw(&text, Ttl::Keep);
     entry.commit(&[Event::string("incrbyfloat")]);
+    // The sum of two numbers may differ on another machine.
+    cx.effect(&[b"SET", key.bytes(), &text, b"KEEPTTL"]);
     cx.out.bulk(&text);
     Ok(())
 }

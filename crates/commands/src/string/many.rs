@@ -3,7 +3,7 @@
 use carnelian_keyspace::{Ttl, Value};
 
 use super::options::{Condition, SetOptions};
-use super::single::store;
+use super::single::{effect_of_set, store};
 use super::{BASE, reply};
 use crate::args::{Rest, int_in};
 use crate::context::Ctx;
@@ -104,9 +104,23 @@ fn msetex(cx: &mut Ctx<'_>) -> Result<(), Error> {
     let proceed = holds_for_all(cx, 2, pairs, options.condition)?;
     if proceed {
         set_pairs(cx, 2, pairs, ttl);
+        effects_of_setting(cx, pairs, ttl);
     }
     cx.out.integer(proceed.into());
     Ok(())
+}
+
+/// Logs what MSETEX has set by commands that other servers know too.
+fn effects_of_setting(cx: &mut Ctx<'_>, pairs: usize, ttl: Ttl) {
+    if !cx.logs_effects() {
+        return;
+    }
+    if ttl == Ttl::Clear {
+        return cx.effect_of_many(&[b"MSET"], cx.argv.skip(2).iter().take(2 * pairs));
+    }
+    for i in 0..pairs {
+        effect_of_set(cx, cx.arg(2 + 2 * i), cx.arg(3 + 2 * i), ttl);
+    }
 }
 
 /// The number of pairs of a key and a value that the command consists of.

@@ -84,12 +84,26 @@ fn set_with(
         get(cx)?;
     }
     let stored = store_if(cx, value, options.condition, ttl)?;
+    if stored {
+        effect_of_set(cx, cx.arg(1), value, ttl);
+    }
     match (options.get, stored) {
         (true, _) => {}
         (false, true) => cx.out.ok(),
         (false, false) => cx.out.null(),
     }
     Ok(())
+}
+
+/// Logs that a key was set: without conditions, which have been met, and with the deadline that came of the options.
+pub(super) fn effect_of_set(cx: &mut Ctx<'_>, key: &[u8], value: &[u8], ttl: Ttl) {
+    let mut buffer = itoa::Buffer::new();
+    match ttl {
+        _ if !cx.logs_effects() => {}
+        Ttl::Clear => cx.effect(&[b"SET", key, value]),
+        Ttl::Keep => cx.effect(&[b"SET", key, value, b"KEEPTTL"]),
+        Ttl::At(at) => cx.effect(&[b"SET", key, value, b"PXAT", buffer.format(at).as_bytes()]),
+    }
 }
 
 /// Sets the first key if the condition holds, and says whether it did.
@@ -243,7 +257,7 @@ fn getex(cx: &mut Ctx<'_>) -> Result<(), Error> {
         }
     }
     let key = cx.key(1);
-    let now = cx.now_ms();
+    let (now, due) = (cx.now_ms(), cx.due_ms());
     let Some(item) = cx.keyspace.read(cx.db, key) else {
         cx.out.null();
         return Ok(());
@@ -261,17 +275,20 @@ fn getex(cx: &mut Ctx<'_>) -> Result<(), Error> {
     reply(cx.out, value);
     let mut entry = cx.keyspace.write(cx.db, key);
     match change {
-        Some(at) if at <= now => {
+        Some(at) if at <= due => {
             entry.remove();
             entry.commit(&[Event::generic("del")]);
+            cx.effect(&[b"DEL", key.bytes()]);
         }
         Some(at) => {
             entry.set_deadline(Some(at));
             entry.commit(&[Event::generic("expire")]);
+            cx.effect(&[b"PEXPIREAT", key.bytes(), itoa::Buffer::new().format(at).as_bytes()]);
         }
         None => {
             entry.set_deadline(None);
             entry.commit(&[Event::generic("persist")]);
+            cx.effect(&[b"PERSIST", key.bytes()]);
         }
     }
     Ok(())
@@ -300,6 +317,7 @@ fn delifeq(cx: &mut Ctx<'_>) -> Result<(), Error> {
     if equal {
         entry.remove();
         entry.commit(&[Event::generic("del")]);
+        cx.effect(&[b"DEL", key.bytes()]);
     }
     cx.out.integer(equal.into());
     Ok(())

@@ -1,7 +1,7 @@
 //! Commands for an engine in process, as a person would type them, and its replies as redis-cli shows them.
 
 use carnelian_commands::{
-    ClientId, Close, Engine, Identity, LinkInfo, Links, NetTotals, Next, Options, ProcessStats,
+    ClientId, Close, Engine, Identity, LinkInfo, Links, NetTotals, Next, Options, ProcessStats, Storage,
 };
 use carnelian_config::{Change, Config, Directive};
 use carnelian_resp::{Batch, Decoder, Limits, ReplyBuf, RequestParser};
@@ -24,6 +24,7 @@ impl Session {
             hash_seed: (1, 2),
             random_seed: 3,
             now_us: START_US,
+            storage: Storage::none(),
         });
         engine.connected(CLIENT, false);
         Session { engine, links: NoLinks::default(), out: ReplyBuf::new() }

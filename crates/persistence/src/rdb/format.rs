@@ -71,7 +71,7 @@ impl Version {
     }
 
     /// Whether files end with a checksum.
-    pub(crate) fn has_checksum(self) -> bool {
+    pub fn has_checksum(self) -> bool {
         self.number() >= 5
     }
 }
@@ -226,6 +226,37 @@ impl Form {
             kind::REDIS_HASH_PACK if redis => Form::RedisHashPack { first: true },
             _ => return None,
         }))
+    }
+
+    /// The name that the peers' tools have for it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Form::String => "string",
+            Form::List => "list-linked",
+            Form::Set => "set-hashtable",
+            Form::TextSortedSet => "zset-v1",
+            Form::SortedSet => "zset-v2",
+            Form::Hash => "hash-hashtable",
+            Form::Module => "module-value",
+            Form::Zipmap => "hash-zipmap",
+            Form::ZiplistList => "list-ziplist",
+            Form::Intset => "set-intset",
+            Form::ZiplistSortedSet => "zset-ziplist",
+            Form::ZiplistHash => "hash-ziplist",
+            Form::Quicklist => "quicklist",
+            Form::Quicklist2 => "quicklist-v2",
+            Form::HashPack => "hash-listpack",
+            Form::SortedSetPack => "zset-listpack",
+            Form::SetPack => "set-listpack",
+            Form::Stream(1) => "stream",
+            Form::Stream(2) => "stream-v2",
+            Form::Stream(_) => "stream-v3",
+            Form::RedisHash { relative: true } => "hash-hashtable-md",
+            Form::RedisHash { relative: false } => "hash-hashtable-md-pre-release",
+            Form::RedisHashPack { first: true } => "hash-listpack-md",
+            Form::RedisHashPack { first: false } => "hash-listpack-md-pre-release",
+            Form::ValkeyHash => "hash-volatile-items",
+        }
     }
 
     /// The type of the value; a module's has none.

@@ -18,11 +18,13 @@ pub struct LoadOptions {
     pub check_sum: bool,
     /// Whether keys that are due are left out, as a master does.
     pub drop_expired: bool,
+    /// Whether keys replace those that are there, instead of being refused.
+    pub replace: bool,
 }
 
 impl Default for LoadOptions {
     fn default() -> Self {
-        LoadOptions { check_sum: true, drop_expired: true }
+        LoadOptions { check_sum: true, drop_expired: true, replace: false }
     }
 }
 
@@ -156,7 +158,7 @@ impl Sink for Target<'_> {
             }
             Event::Function(code) => state.loaded.functions.push(code.into_owned()),
             Event::ModuleData(name) | Event::ModuleValue(name) => return Err(Fault::Module(name)),
-            Event::Sizes { .. } | Event::End => {}
+            Event::Sizes { .. } | Event::End { .. } => {}
         }
         Ok(())
     }
@@ -198,7 +200,7 @@ impl Target<'_> {
             self.state.note_empty();
             return Ok(());
         }
-        if self.is_there() {
+        if !self.state.options.replace && self.is_there() {
             value.discard(&mut self.keyspace.space());
             return Err(Fault::DuplicateKey);
         }
@@ -212,10 +214,10 @@ impl Target<'_> {
 
     /// Puts a value at the key.
     fn store(&mut self, put: impl FnOnce(&mut Write<'_>, Option<u64>)) -> Result<(), Fault> {
-        let State { db, key, deadline, idle, frequency, loaded, .. } = &mut *self.state;
+        let State { options, db, key, deadline, idle, frequency, loaded, .. } = &mut *self.state;
         let key = self.keyspace.key(key);
         let mut guard = self.keyspace.write(*db, key);
-        if guard.exists() {
+        if !options.replace && guard.exists() {
             return Err(Fault::DuplicateKey);
         }
         put(&mut guard, *deadline);

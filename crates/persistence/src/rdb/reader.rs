@@ -26,6 +26,8 @@ pub struct KeyHead<'a> {
     pub key: Cow<'a, [u8]>,
     /// Its type; `None`: a module's.
     pub kind: Option<Kind>,
+    /// The byte that says how it is stored, and the name that the peers' tools have for that.
+    pub form: (u8, &'static str),
     /// When it expires, in unix milliseconds.
     pub deadline: Option<u64>,
     /// Seconds since it was last used.
@@ -65,12 +67,20 @@ pub enum Event<'a> {
         /// It is a collection without elements, which counts as absent.
         is_empty: bool,
     },
-    /// The file ends, and its checksum, if it has one, is right.
-    End,
+    /// The file ends.
+    End {
+        /// It has a checksum, which is right; else it has none, or it was not to be compared.
+        is_checked: bool,
+    },
 }
 
 /// Receives what a file says, and refuses what it cannot accept.
 pub trait Sink {
+    /// Where in the file the reader stands at the next event: behind what that is about, or, at a key, behind its name.
+    /// Parts are not preceded by it. Who only loads need not know.
+    #[inline]
+    fn at(&mut self, _offset: u64) {}
+
     /// The next event.
     ///
     /// # Errors
@@ -231,16 +241,17 @@ impl Reader {
     }
 
     fn step(&mut self, cursor: &mut Cursor<'_>, sink: &mut impl Sink) -> Result<(), Stop> {
+        let offset = self.offset;
         match &mut self.next {
             Next::Header => {
                 self.version = Version::of_header(cursor.array()?)?;
-                sink.event(Event::Begins(self.version))?;
+                tell(sink, offset, cursor, Event::Begins(self.version))?;
                 self.next = Next::Record;
             }
             Next::Record => self.record(cursor, sink)?,
             Next::Value(_, value) => {
                 value.read(cursor, &mut Parts(sink))?;
-                sink.event(Event::KeyEnd { is_empty: value.is_empty() })?;
+                tell(sink, offset, cursor, Event::KeyEnd { is_empty: value.is_empty() })?;
                 self.next = Next::Record;
             }
             Next::ModuleData => {
@@ -249,8 +260,8 @@ impl Reader {
                 }
             }
             Next::Checksum => {
-                self.checksum(cursor)?;
-                sink.event(Event::End)?;
+                let is_checked = self.checksum(cursor)?;
+                tell(sink, offset, cursor, Event::End { is_checked })?;
                 self.next = Next::Nothing;
             }
             Next::Nothing => {}
@@ -258,19 +269,40 @@ impl Reader {
         Ok(())
     }
 
-    fn checksum(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Stop> {
+    /// Whether there is a checksum to compare.
+    fn checksum(&mut self, cursor: &mut Cursor<'_>) -> Result<bool, Stop> {
         if !self.version.has_checksum() {
-            return Ok(());
+            return Ok(false);
         }
         let (stored, computed) = (cursor.u64_le()?, self.sum.value());
-        if self.check_sum && stored != 0 && stored != computed {
+        let is_checked = self.check_sum && stored != 0;
+        if is_checked && stored != computed {
             return Err(Fault::Checksum { stored, computed }.into());
         }
-        Ok(())
+        Ok(is_checked)
     }
 
     fn record(&mut self, cursor: &mut Cursor<'_>, sink: &mut impl Sink) -> Result<(), Stop> {
-        match cursor.u8()? {
+        let event = match cursor.u8()? {
+            op::AUX => Event::Aux(cursor.string()?, cursor.string()?),
+            op::SELECT => Event::Database(cursor.length()?),
+            op::RESIZE => Event::Sizes { keys: cursor.length()?, volatile: cursor.length()? },
+            op::FUNCTION => Event::Function(cursor.string()?),
+            op::MODULE_AUX => {
+                // Its parts follow.
+                let event = Event::ModuleData(module_data(cursor)?);
+                self.next = Next::ModuleData;
+                event
+            }
+            byte => return self.silent_record(byte, cursor, sink),
+        };
+        Ok(tell(sink, self.offset, cursor, event)?)
+    }
+
+    /// A record that is no event, or a key, which is several.
+    #[inline]
+    fn silent_record(&mut self, byte: u8, cursor: &mut Cursor<'_>, sink: &mut impl Sink) -> Result<(), Stop> {
+        match byte {
             op::EXPIRE_MS => self.about.deadline = Some(deadline(cursor.i64_le()?)),
             op::EXPIRE => {
                 let seconds = i32::from_le_bytes(cursor.array()?);
@@ -278,18 +310,13 @@ impl Reader {
             }
             op::IDLE => self.about.idle = Some(cursor.length()?),
             op::FREQUENCY => self.about.frequency = Some(cursor.u8()?),
-            op::AUX => sink.event(Event::Aux(cursor.string()?, cursor.string()?))?,
-            op::SELECT => sink.event(Event::Database(cursor.length()?))?,
-            op::RESIZE => sink.event(Event::Sizes { keys: cursor.length()?, volatile: cursor.length()? })?,
             op::SLOT_INFO => {
                 slot(cursor.length()?)?;
                 cursor.length()?;
                 cursor.length()?;
             }
             op::SLOT_IMPORT => slot_import(cursor)?,
-            op::FUNCTION => sink.event(Event::Function(cursor.string()?))?,
             op::OLD_FUNCTION => return Err(Fault::OldFunction.into()),
-            op::MODULE_AUX => self.module_data(cursor, sink)?,
             op::END => self.next = Next::Checksum,
             byte => self.key(byte, cursor, sink)?,
         }
@@ -302,16 +329,19 @@ impl Reader {
         let key = cursor.string()?;
         let mut value = ValueReader::new(form);
         let About { deadline, idle, frequency } = std::mem::take(&mut self.about);
-        sink.event(Event::Key(KeyHead {
+        let head = KeyHead {
             key: Cow::Borrowed(&key),
             kind: form.kind(),
+            form: (byte, form.name()),
             deadline,
             idle,
             frequency,
-        }))?;
+        };
+        tell(sink, self.offset, cursor, Event::Key(head))?;
         let mut read = value.read(cursor, &mut Parts(sink));
         if read.is_ok() {
-            read = sink.event(Event::KeyEnd { is_empty: value.is_empty() }).map_err(Stop::from);
+            let event = Event::KeyEnd { is_empty: value.is_empty() };
+            read = tell(sink, self.offset, cursor, event).map_err(Stop::from);
         }
         if read.is_err() {
             // The key is remembered for what follows, and for errors.
@@ -319,18 +349,23 @@ impl Reader {
         }
         read
     }
+}
 
-    /// The name of a module, and whether its data stands before or after the keys; its parts follow.
-    fn module_data(&mut self, cursor: &mut Cursor<'_>, sink: &mut impl Sink) -> Result<(), Stop> {
-        let name = module_name(cursor.length()?);
-        if cursor.length()? != 2 {
-            return Err(Fault::Encoding("Module data").into());
-        }
-        cursor.length()?;
-        sink.event(Event::ModuleData(name))?;
-        self.next = Next::ModuleData;
-        Ok(())
+/// An event, after where it is.
+#[inline]
+fn tell(sink: &mut impl Sink, start: u64, cursor: &Cursor<'_>, event: Event<'_>) -> Result<(), Fault> {
+    sink.at(start + cursor.at() as u64);
+    sink.event(event)
+}
+
+/// The name of a module, and whether its data stands before or after the keys.
+fn module_data(cursor: &mut Cursor<'_>) -> Result<String, Stop> {
+    let name = module_name(cursor.length()?);
+    if cursor.length()? != 2 {
+        return Err(Fault::Encoding("Module data").into());
     }
+    cursor.length()?;
+    Ok(name)
 }
 
 /// What is due before 1970 is due.

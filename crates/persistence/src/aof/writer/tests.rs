@@ -1,0 +1,175 @@
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::super::{Ending, Scan, Scanner, Verdict};
+use super::*;
+use crate::disk::{Disk, FaultyDisk};
+
+fn request(i: usize) -> Vec<u8> {
+    format!("*3\r\n$3\r\nSET\r\n$8\r\nk{i:07}\r\n$5\r\nvalue\r\n").into_bytes()
+}
+
+fn open(disk: &FaultyDisk, policy: Policy) -> Log {
+    let (directory, file) = (PathBuf::new(), PathBuf::from("log"));
+    let opening = Opening { directory, file, checkpoints: Checkpoints::at(0), policy };
+    let log = Log::start(Arc::new(disk.clone()), opening, || {}).expect("started");
+    disk.sync_dir(Path::new("")).expect("synced");
+    log
+}
+
+fn scan(bytes: &[u8]) -> Verdict {
+    let mut scanner = Scanner::new(0);
+    scanner.feed(bytes, &mut ());
+    match scanner.finish() {
+        Scan::Done(verdict) => verdict,
+        Scan::Again(mut tail) => {
+            tail.feed(&bytes[tail.begin() as usize..]);
+            tail.finish()
+        }
+    }
+}
+
+fn contents(disk: &FaultyDisk, name: &str) -> Vec<u8> {
+    disk.contents(Path::new(name)).expect("there is such a file")
+}
+
+/// The commands of a log, without checkpoints.
+fn commands(bytes: &[u8]) -> Vec<u8> {
+    let lines = bytes.split_inclusive(|byte| *byte == b'\n').filter(|line| !line.starts_with(b"#CRC"));
+    lines.collect::<Vec<_>>().concat()
+}
+
+fn expected(count: usize) -> Vec<u8> {
+    (0..count).flat_map(request).collect()
+}
+
+#[test]
+fn what_is_flushed_is_on_disk() {
+    for policy in [Policy::Always, Policy::EverySecond, Policy::Never] {
+        let disk = FaultyDisk::new(1);
+        let mut log = open(&disk, policy);
+        for i in 0..3000 {
+            log.append(request(i));
+        }
+        log.flush().expect("the disk works");
+        assert_eq!((log.durable(), log.written()), (log.appended(), log.appended()));
+        disk.power_cut();
+        let bytes = contents(&disk, "log");
+        let verdict = scan(&bytes);
+        assert_eq!((verdict.ending, verdict.commands), (Ending::Clean, 3000), "{policy:?}");
+        assert!(verdict.checkpoints > 0 && commands(&bytes) == expected(3000));
+        drop(disk);
+    }
+}
+
+#[test]
+fn closing_a_log_leaves_a_checkpoint_behind_everything() {
+    let disk = FaultyDisk::new(2);
+    let mut log = open(&disk, Policy::Never);
+    log.append(request(0));
+    drop(log);
+    disk.power_cut();
+    let verdict = scan(&contents(&disk, "log"));
+    assert_eq!((verdict.ending, verdict.segment), (Ending::Clean, verdict.size));
+}
+
+#[test]
+fn always_means_that_what_is_durable_survives_power_cuts() {
+    for seed in 0..60 {
+        let disk = FaultyDisk::new(seed);
+        let mut log = open(&disk, Policy::Always);
+        let mut count = 0;
+        for round in 0..(seed % 17) {
+            for _ in 0..=(seed * 7 + round) % 40 {
+                log.append(request(count));
+                count += 1;
+            }
+            if round % 3 == 0 {
+                while log.durable() < log.appended() {
+                    thread::yield_now();
+                }
+            }
+        }
+        let durable = log.durable();
+        disk.uneven_power_cut();
+        let bytes = contents(&disk, "log");
+        let verdict = scan(&bytes);
+        assert!(!matches!(verdict.ending, Ending::Damaged(_)), "{verdict:?}");
+        let kept = commands(&bytes[..verdict.sound as usize]);
+        assert!(kept.len() as u64 >= durable, "seed {seed}: {} of {durable}, {verdict:?}", kept.len());
+        assert_eq!(kept, expected(count)[..kept.len()]);
+        drop(log);
+    }
+}
+
+#[test]
+fn errors_are_told_and_overcome() {
+    for (seed, fails) in (0..16).map(|n| (n, n % 12)) {
+        let disk = FaultyDisk::new(seed);
+        let mut log = open(&disk, Policy::Always);
+        disk.fail_once_after(fails);
+        for i in 0..50 {
+            log.append(request(i));
+            if i % 5 == 0 && log.flush().is_err() {
+                assert!(log.error().is_some() || log.flush().is_ok());
+            }
+        }
+        disk.heal();
+        while log.flush().is_err() {
+            thread::sleep(Duration::from_millis(20));
+        }
+        assert_eq!(log.error(), None);
+        drop(log);
+        let bytes = contents(&disk, "log");
+        assert_eq!(scan(&bytes).ending, Ending::Clean, "seed {seed}");
+        assert_eq!(commands(&bytes), expected(50), "seed {seed}");
+    }
+}
+
+#[test]
+fn a_full_disk_loses_nothing_that_was_written() {
+    let disk = FaultyDisk::new(5);
+    disk.set_capacity(10_000);
+    let mut log = open(&disk, Policy::EverySecond);
+    for i in 0..1000 {
+        log.append(request(i));
+    }
+    assert!(log.flush().is_err());
+    disk.heal();
+    while log.flush().is_err() {
+        thread::sleep(Duration::from_millis(20));
+    }
+    drop(log);
+    assert_eq!(commands(&contents(&disk, "log")), expected(1000));
+}
+
+#[test]
+fn a_new_file_begins_where_the_old_one_ends() {
+    let disk = FaultyDisk::new(6);
+    let mut log = open(&disk, Policy::EverySecond);
+    log.append(request(0));
+    log.rotate("log2".into(), Some(("manifest".into(), b"text".to_vec())));
+    log.append(request(1));
+    assert_eq!(log.wait_done(), Ok(()));
+    log.publish(None, ("manifest".into(), b"other".to_vec()), vec!["log".into(), "absent".into()]);
+    assert_eq!(log.wait_done(), Ok(()));
+    log.flush().expect("the disk works");
+    disk.power_cut();
+    assert_eq!(contents(&disk, "manifest"), b"other");
+    assert_eq!(commands(&contents(&disk, "log2")), request(1));
+    assert!(disk.contents(Path::new("log")).is_none_or(|bytes| commands(&bytes) == request(0)));
+}
+
+#[test]
+fn a_failed_rotation_stays_with_the_old_file() {
+    let disk = FaultyDisk::new(7);
+    let mut log = open(&disk, Policy::EverySecond);
+    log.append(request(0));
+    log.flush().expect("the disk works");
+    log.rotate("absent/log2".into(), None);
+    assert!(log.wait_done().is_err());
+    log.append(request(1));
+    drop(log);
+    assert_eq!(commands(&contents(&disk, "log")), expected(2));
+}

@@ -168,6 +168,14 @@ impl Saving {
         self.pacer.longest_ns / 1000
     }
 
+    /// Whether a dump file is being written, or is about to be as soon as the rest of another walk is done.
+    pub(crate) fn is_in_progress(&self, walks: bool) -> bool {
+        match &self.job {
+            Some(job) => job.is_dump(),
+            None => self.scheduled && walks,
+        }
+    }
+
     /// Whether the next try must wait after a failure.
     fn rests(&self, now_s: u64) -> bool {
         !self.last_ok && now_s.saturating_sub(self.last_try_s) <= RETRY_S

@@ -258,7 +258,8 @@ fn persistence(cx: &mut Ctx<'_>, to: &mut Lines) {
     to.put("current_save_keys_total", keys);
     to.put("rdb_changes_since_last_save", saving.unsaved(dirty));
     let job = saving.job.as_ref().filter(|job| job.is_dump());
-    to.put("rdb_bgsave_in_progress", u8::from(job.is_some()));
+    let in_progress = saving.is_in_progress(cx.keyspace.snapshot_active());
+    to.put("rdb_bgsave_in_progress", u8::from(in_progress));
     to.put("rdb_last_save_time", saving.last_save_s);
     to.put("rdb_last_bgsave_status", if saving.last_ok { "ok" } else { "err" });
     to.put("rdb_last_bgsave_time_sec", seconds(saving.last_duration_s));

@@ -292,7 +292,7 @@ fn hand_out_pack(form: Form, bytes: Cow<'_, [u8]>, sink: &mut impl PartSink) -> 
         }
         Form::ZiplistList => hand_out_node(owned(ziplist::listpack_of(&bytes)?), sink),
         Form::Zipmap => ziplist::listpack_of_zipmap(&bytes)
-            .and_then(|pack| hand_out_records(Packing::Hash, owned(pack), sink))
+            .and_then(|pack| hand_out_records(Packing::Hash, owned(pack), &mut Fields(sink)))
             .map_err(damage("Zipmap")),
         Form::ZiplistHash => ziplist::listpack_of(&bytes)
             .and_then(|pack| hand_out_records(Packing::Hash, owned(pack), sink))
@@ -306,6 +306,27 @@ fn hand_out_pack(form: Form, bytes: Cow<'_, [u8]>, sink: &mut impl PartSink) -> 
             hand_out_records(Packing::HashTtl, sound_listpack(bytes, "Hash listpack")?, sink)
         }
         _ => hand_out_records(Packing::Hash, sound_listpack(bytes, "Hash listpack")?, sink),
+    }
+}
+
+/// Hands out a packed hash field by field, as zipmaps are: there were no listpacks yet when limits let them grow, so
+/// their values may be too long for one.
+struct Fields<'s, S: PartSink>(&'s mut S);
+
+impl<S: PartSink> PartSink for Fields<'_, S> {
+    fn part(&mut self, part: Part<'_>) -> Result<(), Fault> {
+        let Part::Pack(_, bytes) = part else { return self.0.part(part) };
+        let pack = ListpackRef::new(&bytes);
+        self.0.part(Part::Count(pack.len() as u64 / 2))?;
+        let mut elements = pack.iter();
+        while let (Some(name), Some(value)) = (elements.next(), elements.next()) {
+            self.0.part(Part::Field { name: name.to_bytes(), value: value.to_bytes(), deadline: None })?;
+        }
+        Ok(())
+    }
+
+    fn module(&mut self, name: String) -> Result<(), Fault> {
+        self.0.module(name)
     }
 }
 

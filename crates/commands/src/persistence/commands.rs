@@ -42,7 +42,7 @@ pub(crate) static ROWS: &[Row] = &[
         group: Group::Server,
         arity: -1,
         flags: Flags::ADMIN.union(Flags::NOSCRIPT).union(Flags::NO_ASYNC_LOADING),
-        syntax: "[<SCHEDULE|CANCEL>]",
+        syntax: "[operation=SCHEDULE|CANCEL]",
         complexity: "O(1)",
         run: bgsave,
         ..Row::EMPTY

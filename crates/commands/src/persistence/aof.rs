@@ -401,15 +401,16 @@ impl Target<'_> {
     pub(crate) fn begin_rewrite(&mut self) -> bool {
         let now_s = self.keyspace.now() / 1000;
         self.hand_over();
+        let is_dump = self.state.config.flag(PREAMBLE);
         let aof = self.aof();
         aof.scheduled = false;
         aof.rewrites += 1;
         let seq = aof.manifest.next_base();
-        let suffix = "base.rdb";
+        let suffix = if is_dump { "base.rdb" } else { "base.aof" };
         let name = self.state.log_name(seq, suffix);
         let base = FileInfo { name, seq, kind: FileKind::Base };
         let target = self.aof().path(&base.name);
-        if let Err(error) = self.begin_rewrite_job(target) {
+        if let Err(error) = self.begin_rewrite_job(target, !is_dump) {
             log::warn!("Can't rewrite append only file in background: {error}");
             self.rewrite_failed();
             return false;

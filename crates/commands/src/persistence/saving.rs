@@ -187,7 +187,7 @@ impl Target<'_> {
     }
 
     /// What the file is to be, and where.
-    fn plan(&mut self, purpose: Purpose, target: PathBuf) -> Plan {
+    fn plan(&mut self, purpose: Purpose, target: PathBuf, as_commands: bool) -> Plan {
         let pid = self.links.identity().pid;
         let is_base = purpose == Purpose::Rewrite;
         let temporary =
@@ -233,6 +233,7 @@ impl Target<'_> {
                 .map(Library::code)
                 .map(Into::into)
                 .collect(),
+            commands: as_commands.then_some(self.keyspace.databases()),
             background: purpose != Purpose::Foreground,
             delay,
         }
@@ -241,24 +242,24 @@ impl Target<'_> {
     /// Begins a snapshot of this moment. No other one is under way, nor the rest of one.
     fn begin_job(&mut self, purpose: Purpose) -> io::Result<()> {
         let target = self.state.path_of(self.links, FILE);
-        self.begin_job_at(purpose, target)
+        self.begin_job_at(purpose, target, false)
     }
 
     /// Begins the snapshot of a rewrite, which becomes the file `target`.
-    pub(crate) fn begin_rewrite_job(&mut self, target: PathBuf) -> io::Result<()> {
-        self.begin_job_at(Purpose::Rewrite, target)
+    pub(crate) fn begin_rewrite_job(&mut self, target: PathBuf, as_commands: bool) -> io::Result<()> {
+        self.begin_job_at(Purpose::Rewrite, target, as_commands)
     }
 
     /// A file that holds what there is, without waiting for a thread: for a base without keys.
     pub(crate) fn empty_base(&mut self) -> Vec<u8> {
-        let plan = self.plan(Purpose::Rewrite, PathBuf::new());
+        let plan = self.plan(Purpose::Rewrite, PathBuf::new(), false);
         let mut writer = Writer::new(plan.options);
         plan.aux.iter().for_each(|(name, value)| writer.aux(name, value));
         writer.finish()
     }
 
-    fn begin_job_at(&mut self, purpose: Purpose, target: PathBuf) -> io::Result<()> {
-        let plan = self.plan(purpose, target);
+    fn begin_job_at(&mut self, purpose: Purpose, target: PathBuf, as_commands: bool) -> io::Result<()> {
+        let plan = self.plan(purpose, target, as_commands);
         let access = plan.access;
         let keys = plan.databases.iter().map(|(_, keys, _)| *keys as u64).sum();
         let (save, sender) = Save::start(plan, Arc::clone(&self.state.persistence.storage.wake))?;

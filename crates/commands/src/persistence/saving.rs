@@ -18,6 +18,7 @@ use carnelian_persistence::snapshot::{Access, Capture};
 use carnelian_scripting::Library;
 
 use super::FILE;
+use super::aof::TIMESTAMPS;
 use super::loading::Target;
 use crate::engine::{REDIS_VERSION, State};
 use crate::error::Error;
@@ -215,6 +216,7 @@ impl Target<'_> {
             ("used-mem", allocated.to_string()),
             ("aof-base", u8::from(is_base).to_string()),
         ];
+        let stamp = config.flag(TIMESTAMPS).then_some(now_ms / 1000);
         let delay = KeyDelay(config.int(KEY_DELAY));
         let counts = |db| (db, self.keyspace.len(db), self.keyspace.volatile_len(db));
         Plan {
@@ -233,7 +235,7 @@ impl Target<'_> {
                 .map(Library::code)
                 .map(Into::into)
                 .collect(),
-            commands: as_commands.then_some(self.keyspace.databases()),
+            commands: as_commands.then_some((self.keyspace.databases(), stamp)),
             background: purpose != Purpose::Foreground,
             delay,
         }

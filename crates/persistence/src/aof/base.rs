@@ -34,15 +34,19 @@ struct Commands {
 }
 
 impl BaseCommands {
-    /// Commands for a dump of so many databases.
-    pub fn new(databases: usize) -> BaseCommands {
+    /// Commands for a dump of so many databases. `written_s`: says when, in Unix seconds.
+    pub fn new(databases: usize, written_s: Option<u64>) -> BaseCommands {
+        let mut commands = Commands::default();
+        if let Some(seconds) = written_s {
+            commands.out.extend_from_slice(format!("#TS:{seconds}\r\n").as_bytes());
+        }
         let options = LoadOptions { check_sum: false, drop_expired: false, replace: false };
         BaseCommands {
             loader: Loader::new(options),
             keys: Keyspace::new(Options { databases, hash_seed: (0, 0), random_seed: 0 }),
             databases,
             functions: 0,
-            commands: Commands::default(),
+            commands,
         }
     }
 
@@ -184,7 +188,7 @@ mod tests {
             writer.entry(&entry).expect("there are no fields");
         }
         let file = writer.finish();
-        let mut base = BaseCommands::new(4);
+        let mut base = BaseCommands::new(4, None);
         let mut out = Vec::new();
         for byte in &file {
             out.extend(base.feed(&[*byte]).expect("it is a dump"));

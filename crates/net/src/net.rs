@@ -235,7 +235,8 @@ impl Net {
     /// Lets go on what is held until `up_to` or less.
     pub fn release(&mut self, up_to: u64) {
         self.released = self.released.max(up_to);
-        while let Some((until, id)) = self.holds.front().copied().filter(|(until, _)| *until <= self.released) {
+        while let Some((until, id)) = self.holds.front().copied().filter(|(until, _)| *until <= self.released)
+        {
             self.holds.pop_front();
             let Some(conn) = self.conns.get_mut(id).filter(|conn| conn.held_until == until) else { continue };
             conn.held_until = 0;

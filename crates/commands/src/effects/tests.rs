@@ -46,7 +46,6 @@ fn what_expires_is_removed_first() {
     session.engine.take_effects(Vec::new());
     session.sleep_ms(20);
     session.run("INCR a");
-    let text =
-        String::from_utf8(session.engine.take_effects(Vec::new())).expect("text").replace("\r\n", " ");
+    let text = String::from_utf8(session.engine.take_effects(Vec::new())).expect("text").replace("\r\n", " ");
     assert_eq!(text, "*2 $3 DEL $1 a *2 $4 INCR $1 a ");
 }

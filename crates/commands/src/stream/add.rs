@@ -120,7 +120,9 @@ pub(super) const XTRIM: Row = Row {
 };
 
 fn xtrim(cx: &mut Ctx<'_>) -> Result<(), Error> {
-    let trim = options::parse(cx.argv, &cx.state.config, false, cx.is_replay())?.trim.expect("XTRIM has a threshold");
+    let trim = options::parse(cx.argv, &cx.state.config, false, cx.is_replay())?
+        .trim
+        .expect("XTRIM has a threshold");
     let key = cx.key(1);
     let mut guard = cx.keyspace.write(cx.db, key);
     let mut deleted = 0;

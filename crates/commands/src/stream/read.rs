@@ -349,14 +349,7 @@ impl Delivery {
     }
 
     /// The consumer's pending entries once more; of those that no longer exist, the IDs.
-    fn repeat(
-        &self,
-        log: &Log,
-        group: &mut Group,
-        after: StreamId,
-        out: &mut ReplyBuf,
-        deeds: &mut Deeds,
-    ) {
+    fn repeat(&self, log: &Log, group: &mut Group, after: StreamId, out: &mut ReplyBuf, deeds: &mut Deeds) {
         let start = after.next().unwrap_or(StreamId::MAX);
         let pending = group.pending(start, StreamId::MAX, Some(self.consumer));
         let ids: Vec<_> = pending.take(self.count).map(|(id, _)| id).collect();

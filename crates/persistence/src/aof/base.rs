@@ -100,7 +100,9 @@ impl Commands {
         match item.value() {
             Value::Str(string) => string.with_bytes(|bytes| self.put(&[b"SET", key, bytes])),
             Value::List(list) => list.parts(|part| match part {
-                ListPart::Pack(bytes) => ListpackRef::new(bytes).iter().for_each(|e| self.element(b"RPUSH", key, e)),
+                ListPart::Pack(bytes) => {
+                    ListpackRef::new(bytes).iter().for_each(|e| self.element(b"RPUSH", key, e))
+                }
                 ListPart::Plain(bytes) => self.element(b"RPUSH", key, Element::Bytes(bytes)),
             }),
             Value::Set(set) => set.for_each(|member| self.element(b"SADD", key, member)),

@@ -138,7 +138,8 @@ impl Pair {
     fn new(seed: u64) -> Pair {
         let mut random = Random(seed);
         let start_ms = START_MS / 2 + random.below(START_MS);
-        let origin = Origin { hash_seed: (random.next(), random.next()), random_seed: random.next(), start_ms };
+        let origin =
+            Origin { hash_seed: (random.next(), random.next()), random_seed: random.next(), start_ms };
         let mut original = Session::with(CONFIG);
         let mut replica = Session::of(CONFIG, &origin);
         (1..Pair::CLIENTS).for_each(|_| _ = original.connect());
@@ -147,7 +148,14 @@ impl Pair {
         let focus = *random.of(&FOCUS);
         let is_chosen = |line: &&str| line.contains(focus) || line.contains("%a") || line.contains("%d");
         let templates = COMMANDS.lines().filter(|line| !line.starts_with('#')).filter(is_chosen).collect();
-        Pair { random, templates, original, replica, waiting: vec![false; Pair::CLIENTS], history: Vec::new() }
+        Pair {
+            random,
+            templates,
+            original,
+            replica,
+            waiting: vec![false; Pair::CLIENTS],
+            history: Vec::new(),
+        }
     }
 
     fn run(&mut self, client: usize, line: &str) -> String {
@@ -170,7 +178,11 @@ impl Pair {
         for serial in std::mem::take(&mut self.original.outside.resumed) {
             self.waiting[serial as usize - 1] = false;
         }
-        let Some(client) = (0..Pair::CLIENTS).cycle().skip(self.random.below(3) as usize).take(3).find(|i| !self.waiting[*i])
+        let Some(client) = (0..Pair::CLIENTS)
+            .cycle()
+            .skip(self.random.below(3) as usize)
+            .take(3)
+            .find(|i| !self.waiting[*i])
         else {
             return self.original.advance_ms(1000);
         };
@@ -203,7 +215,8 @@ impl Pair {
         let source = self.random.fill("DUMP %a", now_ms);
         let payload = self.run(client, &source);
         if payload.starts_with('"') {
-            let how = *self.random.of(&["%M # REPLACE", "%U # ABSTTL REPLACE", "0 # REPLACE IDLETIME 10", "%M #"]);
+            let how =
+                *self.random.of(&["%M # REPLACE", "%U # ABSTTL REPLACE", "0 # REPLACE IDLETIME 10", "%M #"]);
             let line = self.random.fill(&format!("RESTORE %a {how}"), now_ms);
             self.run(client, &line.replace('#', &payload));
         }
@@ -216,10 +229,18 @@ impl Pair {
             return;
         }
         let text = bytes.escape_ascii().to_string();
-        assert_eq!(text.matches("\\r\\nMULTI\\r\\n").count(), text.matches("\\r\\nEXEC\\r\\n").count(), "{text}");
+        assert_eq!(
+            text.matches("\\r\\nMULTI\\r\\n").count(),
+            text.matches("\\r\\nEXEC\\r\\n").count(),
+            "{text}"
+        );
         let (_, replies) = self.replica.requests_of(0, &bytes);
         for reply in replies {
-            assert!(!reply.contains("(error)"), "{reply} to an effect\n{text}\nafter\n{}", self.history.join("\n"));
+            assert!(
+                !reply.contains("(error)"),
+                "{reply} to an effect\n{text}\nafter\n{}",
+                self.history.join("\n")
+            );
         }
         self.replica.sleep_ms(7);
     }
@@ -287,7 +308,8 @@ fn hash(session: &mut Session, key: &str) -> String {
 
 /// A stream without what no effect tells: when consumers were seen, and how entries are packed.
 fn stream(reply: &str) -> String {
-    const UNTOLD: [&str; 4] = ["\"seen-time\"", "\"active-time\"", "\"radix-tree-keys\"", "\"radix-tree-nodes\""];
+    const UNTOLD: [&str; 4] =
+        ["\"seen-time\"", "\"active-time\"", "\"radix-tree-keys\"", "\"radix-tree-nodes\""];
     let mut lines = reply.lines();
     let mut kept = String::new();
     while let Some(line) = lines.next() {

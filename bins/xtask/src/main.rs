@@ -5,6 +5,7 @@
 mod check;
 mod diff;
 mod docs;
+mod effects;
 mod options;
 mod record;
 mod workspace;
@@ -13,7 +14,8 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 
-const USAGE: &str = "usage: cargo xtask <check | docs | record [CASE...] | diff [OPTION...]>";
+const USAGE: &str =
+    "usage: cargo xtask <check | docs | record [CASE...] | diff [OPTION...] | effects [OPTION...]>";
 
 fn main() -> ExitCode {
     match run(std::env::args().skip(1).collect()) {
@@ -34,6 +36,7 @@ fn run(mut args: Vec<String>) -> anyhow::Result<()> {
         "docs" => docs::write(),
         "record" => record::run(args),
         "diff" => diff::run(args),
+        "effects" => effects::run(args),
         _ => bail!(USAGE),
     }
 }

@@ -9,7 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::Duration;
 
@@ -162,10 +162,7 @@ impl Save {
 
     /// Waits for the outcome, but no longer than this.
     pub fn wait(&self, at_most: Duration) -> Option<Result<Saved, SaveError>> {
-        match self.outcome.recv_timeout(at_most) {
-            Ok(outcome) => Some(outcome),
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
-        }
+        self.outcome.recv_timeout(at_most).ok()
     }
 }
 

@@ -105,6 +105,7 @@ fn bgsave(cx: &mut Ctx<'_>) -> Result<(), Error> {
     if is_saving(cx) {
         return Err(IN_PROGRESS);
     }
+    cx.target().hurry_rest();
     if !schedule && cx.state.persistence.saving.job.is_some() {
         return Err(Error::Text(
             "ERR Another child process is active (AOF?): can't BGSAVE right now. Use BGSAVE SCHEDULE in order to \

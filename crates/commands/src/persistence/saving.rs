@@ -32,6 +32,9 @@ const MAXMEMORY_POLICY: Directive = Directive::named("maxmemory-policy");
 /// Nanoseconds that the walk may take per turn of the loop.
 const SLICE_NS: u64 = 250_000;
 
+/// Nanoseconds that a command may spend on the rest of a walk before a save that it asks for.
+const HURRY_NS: u64 = 1_000_000;
+
 /// Of the time while clients are active, the walk gets one part in so many.
 const SHARE: u64 = 10;
 
@@ -339,6 +342,17 @@ impl Target<'_> {
         }
     }
 
+    /// Walks for a moment if there is the rest of a walk that was given up, which is quick for a small dataset.
+    pub(crate) fn hurry_rest(&mut self) {
+        let began_ns = self.links.clock_ns();
+        while self.state.persistence.saving.job.is_none()
+            && self.keyspace.snapshot_active()
+            && self.links.clock_ns().saturating_sub(began_ns) < HURRY_NS
+        {
+            self.keyspace.step_snapshot(BUCKETS);
+        }
+    }
+
     /// Walks to the end at once, pausing only while the thread is behind.
     fn walk_to_end(&mut self) -> Option<Result<Saved, SaveError>> {
         while self.keyspace.snapshot_active() {
@@ -399,15 +413,29 @@ impl Target<'_> {
 
     /// Saves while everybody waits. Whether there is a new file.
     pub(crate) fn save_now(&mut self) -> bool {
-        // Its file would be replaced at once. What is left of its walk, or of one before it, is nobody's any more.
-        self.cancel_save();
-        self.walk_to_end();
+        self.make_free();
         if let Err(error) = self.begin_job(Purpose::Foreground) {
             log::warn!("Can't save: {error}");
             return false;
         }
         let outcome = self.walk_to_end().or_else(|| self.wait(Duration::MAX));
         self.end_job(outcome.unwrap_or(Err(SaveError::Cancelled)))
+    }
+
+    /// Ends what keeps a snapshot from beginning. A dump file would be replaced at once, so it is given up; the base of a
+    /// log is completed.
+    fn make_free(&mut self) {
+        match self.state.persistence.saving.job.as_ref().map(Job::is_dump) {
+            Some(true) => {
+                self.cancel_save();
+            }
+            Some(false) => {
+                let outcome = self.walk_to_end().or_else(|| self.wait(Duration::MAX));
+                self.end_job(outcome.unwrap_or(Err(SaveError::Cancelled)));
+            }
+            None => {}
+        }
+        self.walk_to_end();
     }
 
     fn wait(&self, at_most: Duration) -> Option<Result<Saved, SaveError>> {

@@ -377,6 +377,8 @@ impl Target<'_> {
                 log::warn!("Can't open a new append only file: {reason}");
                 self.aof().manifest.logs.pop();
                 self.cancel_rewrite();
+                self.aof().scheduled = false;
+                self.rewrite_failed();
             }
             (Some(Asked::Publish { seconds }), Ok(())) => self.rewritten(seconds),
             (Some(Asked::Publish { .. }), Err(reason)) => {
@@ -498,6 +500,13 @@ impl Target<'_> {
         }
     }
 
+    /// The rewrite was given up; another one takes its place.
+    pub(crate) fn rewrite_cancelled(&mut self) {
+        self.aof().rewrite = None;
+        self.aof().scheduled = true;
+        self.state.update_log_policy();
+    }
+
     /// A rewrite is complete.
     fn rewritten(&mut self, seconds: u64) {
         log::info!("Background AOF rewrite finished successfully");
@@ -589,6 +598,9 @@ impl Target<'_> {
 
     fn switch_off(&mut self) {
         self.hand_over();
+        if self.aof().rewrite.is_some() {
+            log::info!("Killing AOF child, that is: giving up the rewrite of the append only file");
+        }
         self.cancel_rewrite();
         let aof = self.aof();
         aof.phase = Phase::Off;

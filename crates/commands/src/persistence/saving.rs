@@ -378,7 +378,10 @@ impl Target<'_> {
             if let Err(error) = &outcome {
                 log::warn!("Error writing the base of the append only file: {error}");
             }
-            self.end_rewrite(outcome.is_ok());
+            match &outcome {
+                Err(SaveError::Cancelled) => self.rewrite_cancelled(),
+                other => self.end_rewrite(other.is_ok()),
+            }
             return outcome.is_ok();
         }
         let now_s = self.now_s();

@@ -152,8 +152,9 @@ fn bgrewriteaof(cx: &mut Ctx<'_>) -> Result<(), Error> {
 
 /// DEBUG LOADAOF: puts everything on disk, empties the databases and loads the append only file.
 pub(crate) fn load_aof(cx: &mut Ctx<'_>) -> Result<(), Error> {
+    let reloaded = cx.target().reload_from_log();
     cx.no_effect();
-    if let Err(reason) = cx.target().reload_from_log() {
+    if let Err(reason) = reloaded {
         log::warn!("{reason}");
         return Err(Error::Text("ERR Error trying to load the AOF files, check server logs."));
     }

@@ -18,6 +18,7 @@ use carnelian_persistence::snapshot::{Access, Capture};
 use carnelian_scripting::Library;
 
 use super::FILE;
+use super::aof::TIMESTAMPS;
 use super::loading::Target;
 use crate::engine::{REDIS_VERSION, State};
 use crate::error::Error;
@@ -198,7 +199,7 @@ impl Target<'_> {
     }
 
     /// What the file is to be, and where.
-    fn plan(&mut self, purpose: Purpose, target: PathBuf) -> Plan {
+    fn plan(&mut self, purpose: Purpose, target: PathBuf, as_commands: bool) -> Plan {
         let pid = self.links.identity().pid;
         let is_base = purpose == Purpose::Rewrite;
         let temporary =
@@ -226,6 +227,7 @@ impl Target<'_> {
             ("used-mem", allocated.to_string()),
             ("aof-base", u8::from(is_base).to_string()),
         ];
+        let stamp = config.flag(TIMESTAMPS).then_some(now_ms / 1000);
         let delay = KeyDelay(config.int(KEY_DELAY));
         let counts = |db| (db, self.keyspace.len(db), self.keyspace.volatile_len(db));
         Plan {
@@ -244,6 +246,7 @@ impl Target<'_> {
                 .map(Library::code)
                 .map(Into::into)
                 .collect(),
+            commands: as_commands.then_some((self.keyspace.databases(), stamp)),
             background: purpose != Purpose::Foreground,
             delay,
         }
@@ -252,24 +255,24 @@ impl Target<'_> {
     /// Begins a snapshot of this moment. No other one is under way, nor the rest of one.
     fn begin_job(&mut self, purpose: Purpose) -> io::Result<()> {
         let target = self.state.path_of(self.links, FILE);
-        self.begin_job_at(purpose, target)
+        self.begin_job_at(purpose, target, false)
     }
 
     /// Begins the snapshot of a rewrite, which becomes the file `target`.
-    pub(crate) fn begin_rewrite_job(&mut self, target: PathBuf) -> io::Result<()> {
-        self.begin_job_at(Purpose::Rewrite, target)
+    pub(crate) fn begin_rewrite_job(&mut self, target: PathBuf, as_commands: bool) -> io::Result<()> {
+        self.begin_job_at(Purpose::Rewrite, target, as_commands)
     }
 
     /// A file that holds what there is, without waiting for a thread: for a base without keys.
     pub(crate) fn empty_base(&mut self) -> Vec<u8> {
-        let plan = self.plan(Purpose::Rewrite, PathBuf::new());
+        let plan = self.plan(Purpose::Rewrite, PathBuf::new(), false);
         let mut writer = Writer::new(plan.options);
         plan.aux.iter().for_each(|(name, value)| writer.aux(name, value));
         writer.finish()
     }
 
-    fn begin_job_at(&mut self, purpose: Purpose, target: PathBuf) -> io::Result<()> {
-        let plan = self.plan(purpose, target);
+    fn begin_job_at(&mut self, purpose: Purpose, target: PathBuf, as_commands: bool) -> io::Result<()> {
+        let plan = self.plan(purpose, target, as_commands);
         let access = plan.access;
         let keys = plan.databases.iter().map(|(_, keys, _)| *keys as u64).sum();
         let (save, sender) = Save::start(plan, Arc::clone(&self.state.persistence.storage.wake))?;
@@ -383,7 +386,10 @@ impl Target<'_> {
             if let Err(error) = &outcome {
                 log::warn!("Error writing the base of the append only file: {error}");
             }
-            self.end_rewrite(outcome.is_ok());
+            match &outcome {
+                Err(SaveError::Cancelled) => self.rewrite_cancelled(),
+                other => self.end_rewrite(other.is_ok()),
+            }
             return outcome.is_ok();
         }
         let now_s = self.now_s();

@@ -1,0 +1,135 @@
+//! The append only file on a real disk: what was acknowledged is there after `kill -9`, whatever else happened.
+
+#![expect(clippy::disallowed_methods, reason = "tests read and write files, and wait")]
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use carnelian_testkit::{Client, Server, ServerOptions};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn options(directory: &Path, args: &[&str]) -> ServerOptions {
+    let directory = directory.to_str().expect("a path in UTF-8");
+    let own = ["--dir", directory, "--save", "", "--appendonly", "yes", "--enable-debug-command", "yes"];
+    ServerOptions::new(env!("CARGO_BIN_EXE_carnelian-server")).args(own.iter().chain(args))
+}
+
+fn start(directory: &Path, args: &[&str]) -> Server {
+    options(directory, args).start().expect("it starts")
+}
+
+fn call(client: &mut Client, line: &str) -> String {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    String::from_utf8_lossy(&client.call(&words).expect("a reply")).into_owned()
+}
+
+fn wait_for_rewrite(client: &mut Client) {
+    let begin = Instant::now();
+    while !call(client, "INFO persistence").contains("aof_rewrite_in_progress:0") {
+        assert!(begin.elapsed() < PATIENCE, "the rewrite does not end");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn kill(mut server: Server) {
+    let id = server.id().to_string();
+    assert!(Command::new("kill").args(["-KILL", &id]).status().expect("kill runs").success());
+    server.wait_for_exit(PATIENCE).expect("it is our child").expect("it ends in time");
+}
+
+fn change(client: &mut Client, from: usize) {
+    for i in from..from + 100 {
+        for line in [
+            format!("SET string:{i} value:{i}"),
+            format!("HSET hash field:{i} {i}"),
+            format!("RPUSH list element:{i}"),
+            format!("SADD set member:{i}"),
+            format!("ZADD zset {i}.5 member:{i}"),
+            "XADD stream * field value".to_owned(),
+            "SPOP set".to_owned(),
+            format!("SET short:{i} v PX 100000"),
+        ] {
+            assert!(!call(client, &line).starts_with('-'), "{line}");
+        }
+    }
+    call(client, "MULTI");
+    call(client, "INCR n");
+    call(client, "INCR n");
+    call(client, "EXEC");
+    call(client, "XGROUP CREATE stream group 0");
+    call(client, "XREADGROUP GROUP group c COUNT 5 STREAMS stream >");
+}
+
+#[test]
+fn what_was_acknowledged_survives_kills() {
+    for preamble in ["yes", "no"] {
+        let directory = tempfile::tempdir().expect("a directory");
+        let args = ["--appendfsync", "always", "--aof-use-rdb-preamble", preamble];
+        let mut digest = String::new();
+        for round in 0..4 {
+            let server = start(directory.path(), &args);
+            let mut client = server.connect().expect("it listens");
+            if round > 0 {
+                assert_eq!(call(&mut client, "DEBUG DIGEST"), digest, "round {round}, preamble {preamble}");
+            }
+            change(&mut client, round * 100);
+            if round % 2 == 1 {
+                assert!(call(&mut client, "BGREWRITEAOF").starts_with("+Background"));
+                change(&mut client, round * 100 + 50);
+                wait_for_rewrite(&mut client);
+                call(&mut client, "SET after rewrite");
+            }
+            digest = call(&mut client, "DEBUG DIGEST");
+            assert_eq!(call(&mut client, "DEBUG LOADAOF"), "+OK\r\n");
+            assert_eq!(call(&mut client, "DEBUG DIGEST"), digest);
+            kill(server);
+        }
+    }
+}
+
+#[test]
+fn torn_ends_are_cut_and_damage_stops_the_start() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let server = start(directory.path(), &["--appendfsync", "always"]);
+    let mut client = server.connect().expect("it listens");
+    change(&mut client, 0);
+    kill(server);
+    let log = directory.path().join("appendonlydir/appendonly.aof.1.incr.aof");
+    let sound = fs::read(&log).expect("there is a log");
+    fs::write(&log, [&sound[..], b"*2\r\n$3\r\nDE"].concat()).expect("written");
+    let server = start(directory.path(), &[]);
+    assert!(server.log().contains("Truncating the AOF"), "{}", server.log());
+    assert_eq!(call(&mut server.connect().expect("it listens"), "GET string:99"), "$8\r\nvalue:99\r\n");
+    kill(server);
+    let mut damaged = sound.clone();
+    damaged[500] ^= 4;
+    fs::write(&log, &damaged).expect("written");
+    // It listens while it loads, so it may or may not seem to start.
+    if let Ok(mut server) = options(directory.path(), &[]).start() {
+        let status = server.wait_for_exit(PATIENCE).expect("it is our child").expect("it ends in time");
+        assert_eq!(status.code(), Some(1), "{}", server.log());
+        assert!(server.log().contains("Bad file format reading the append only file"), "{}", server.log());
+        assert!(server.log().contains("It is sound up to offset"), "{}", server.log());
+    }
+    assert_eq!(fs::read(&log).expect("still there"), damaged);
+}
+
+#[test]
+fn clients_wait_for_the_disk() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let server = start(directory.path(), &[]);
+    let mut client = server.connect().expect("it listens");
+    call(&mut client, "SET a 1");
+    assert_eq!(call(&mut client, "WAITAOF 1 0 0"), "*2\r\n:1\r\n:0\r\n");
+    assert_eq!(call(&mut client, "WAITAOF 0 1 10"), "*2\r\n:1\r\n:0\r\n");
+    assert_eq!(call(&mut client, "CONFIG SET appendonly no"), "+OK\r\n");
+    assert!(call(&mut client, "WAITAOF 1 0 0").starts_with("-ERR WAITAOF cannot be used"));
+    call(&mut client, "SET b 2");
+    assert_eq!(call(&mut client, "CONFIG SET appendonly yes"), "+OK\r\n");
+    wait_for_rewrite(&mut client);
+    assert_eq!(call(&mut client, "DEBUG LOADAOF"), "+OK\r\n");
+    assert_eq!(call(&mut client, "MGET a b"), "*2\r\n$1\r\n1\r\n$1\r\n2\r\n");
+}

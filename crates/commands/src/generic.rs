@@ -15,6 +15,7 @@ use crate::args::int;
 use crate::error::Error;
 use crate::row::{Acl, Group, Row};
 
+pub(crate) use expire::effect_of_deadline;
 pub(crate) use scan::parse_cursor;
 
 pub(crate) static ROWS: &[Row] = &[

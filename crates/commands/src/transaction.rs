@@ -1,7 +1,7 @@
 //! Transactions: MULTI, EXEC, DISCARD, WATCH, UNWATCH. Commands are queued by the engine; here they run.
 
 #[cfg(test)]
-mod serial;
+mod tests;
 
 use carnelian_resp::{Argv, OwnedArgv};
 

@@ -75,7 +75,7 @@ fn set_deadline(cx: &mut Ctx<'_>, base: u64, unit: i64, command: &'static str) -
             Ok(at) if at > due => {
                 entry.set_deadline(Some(at));
                 entry.commit(&[Event::generic("expire")]);
-                cx.effect(&[b"PEXPIREAT", key.bytes(), itoa::Buffer::new().format(at).as_bytes()]);
+                effect_of_deadline(cx, key.bytes(), at);
             }
             _ => {
                 entry.remove();
@@ -86,6 +86,13 @@ fn set_deadline(cx: &mut Ctx<'_>, base: u64, unit: i64, command: &'static str) -
     }
     cx.out.integer(applies.into());
     Ok(())
+}
+
+/// Logs that a key has got a deadline.
+pub(crate) fn effect_of_deadline(cx: &mut Ctx<'_>, key: &[u8], at: u64) {
+    if cx.logs_effects() {
+        cx.effect(&[b"PEXPIREAT", key, itoa::Buffer::new().format(at).as_bytes()]);
+    }
 }
 
 pub(super) const EXPIRE: Row = Row {

@@ -8,6 +8,7 @@ use super::{BASE, reply, string};
 use crate::args::{Rest, is};
 use crate::context::Ctx;
 use crate::error::Error;
+use crate::generic::effect_of_deadline;
 use crate::row::{Flags, KeyFlags, KeySpec, Row};
 
 pub(super) const GET: Row = Row {
@@ -283,7 +284,7 @@ fn getex(cx: &mut Ctx<'_>) -> Result<(), Error> {
         Some(at) => {
             entry.set_deadline(Some(at));
             entry.commit(&[Event::generic("expire")]);
-            cx.effect(&[b"PEXPIREAT", key.bytes(), itoa::Buffer::new().format(at).as_bytes()]);
+            effect_of_deadline(cx, key.bytes(), at);
         }
         None => {
             entry.set_deadline(None);

@@ -11,8 +11,12 @@ use crate::links::ClientId;
 use crate::persistence::loading::Target;
 
 /// A log may hold what any server has accepted.
-const LIMITS: Limits =
-    Limits { max_args: i32::MAX as usize, max_bulk: usize::MAX / 4, max_inline: 1 << 20, authenticated: true };
+const LIMITS: Limits = Limits {
+    max_args: i32::MAX as usize,
+    max_bulk: usize::MAX / 4,
+    max_inline: 1 << 20,
+    authenticated: true,
+};
 
 /// Commands that are parsed before the first of them runs.
 const BATCH: usize = 256;

@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use carnelian_config::Directive;
-use carnelian_persistence::aof::{Checkpoints, Done, FileInfo, FileKind, Log, Manifest, Opening, Policy, replace};
+use carnelian_persistence::aof::{
+    Checkpoints, Done, FileInfo, FileKind, Log, Manifest, Opening, Policy, replace,
+};
 
 use super::loading::Target;
 use crate::engine::State;
@@ -188,7 +190,9 @@ impl State {
         match self.config.word(FSYNC) {
             "always" => Policy::Always,
             "no" => Policy::Never,
-            _ if self.config.flag(NO_SYNC_ON_REWRITE) && self.persistence.saving.job.is_some() => Policy::Never,
+            _ if self.config.flag(NO_SYNC_ON_REWRITE) && self.persistence.saving.job.is_some() => {
+                Policy::Never
+            }
             _ => Policy::EverySecond,
         }
     }
@@ -257,7 +261,9 @@ pub(crate) fn wait_aof(cx: &mut crate::context::Ctx<'_>) -> Result<(), Error> {
     let timeout = number(cx.arg(3)).ok_or(Error::Text("ERR timeout is not an integer or out of range"))?;
     let timeout = u64::try_from(timeout).map_err(|_| Error::Text("ERR timeout is negative"))?;
     if local == 1 && cx.state.persistence.aof.phase == Phase::Off {
-        return Err(Error::Text("ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled."));
+        return Err(Error::Text(
+            "ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.",
+        ));
     }
     let until = cx.client().logged;
     let is_reached = local == 0 || cx.state.persistence.aof.durable() >= until;
@@ -332,7 +338,8 @@ impl Target<'_> {
     fn update_pressure(&mut self, queued: u64) {
         let aof = &mut self.state.persistence.aof;
         let full = queued > if aof.full { MOST_QUEUED / 2 } else { MOST_QUEUED };
-        if full && !aof.full
+        if full
+            && !aof.full
             && let Some(log) = &mut aof.log
         {
             log.want_progress();
@@ -625,7 +632,9 @@ impl Target<'_> {
         let directory = self.state.path_of(self.links, DIRECTORY);
         let disk = Arc::clone(&self.state.persistence.storage.disk);
         let created = disk.create_dir(&directory).and_then(|()| disk.sync_dir(&self.links.directory()));
-        created.map_err(|error| format!("Can't open or create append-only dir {}: {error}", directory.display()))?;
+        created.map_err(|error| {
+            format!("Can't open or create append-only dir {}: {error}", directory.display())
+        })?;
         let manifest = match read(&*disk, &directory.join(self.state.manifest_name())) {
             Ok(text) => Manifest::parse(&text).map_err(|error| {
                 log::warn!("*** FATAL AOF MANIFEST FILE ERROR ***");
@@ -651,7 +660,9 @@ impl Target<'_> {
         for (path, _) in &files {
             if let Err(error) = disk.len(path) {
                 let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-                return Err(format!("Fatal error: can't open the append log file {name} for reading: {error}"));
+                return Err(format!(
+                    "Fatal error: can't open the append log file {name} for reading: {error}"
+                ));
             }
         }
         Ok(files)

@@ -141,7 +141,9 @@ fn bgrewriteaof(cx: &mut Ctx<'_>) -> Result<(), Error> {
         return Ok(());
     }
     if !cx.target().begin_rewrite() {
-        return Err(Error::Text("ERR Can't execute an AOF background rewriting. Please check the server logs for more information."));
+        return Err(Error::Text(
+            "ERR Can't execute an AOF background rewriting. Please check the server logs for more information.",
+        ));
     }
     cx.out.simple("Background append only file rewriting started");
     Ok(())

@@ -305,7 +305,8 @@ impl LogScan {
                 log::warn!("AOF {name} loaded anyway because aof-load-truncated is enabled");
                 let (sound, size) = (verdict.sound, verdict.size);
                 log::warn!("Truncating the AOF {name} at offset {sound}, of {size} bytes: {fault}");
-                self.cut(sound, target).map_err(|error| format!("Error truncating the AOF file {name}: {error}"))
+                self.cut(sound, target)
+                    .map_err(|error| format!("Error truncating the AOF file {name}: {error}"))
             }
             Ending::Damaged(fault) => Err(format!(
                 "Bad file format reading the append only file {name}: make a backup of your AOF file, then use \

@@ -139,7 +139,10 @@ fn set(cx: &mut Ctx<'_>) -> Result<(), Error> {
     if let Err(reason) = cx.target().reload_log() {
         log::warn!("{reason}");
         cx.state.config.revert(changes);
-        return Err(refusal(SetError::apply(APPENDONLY, "Unable to turn on AOF. Check server logs.".to_owned())));
+        return Err(refusal(SetError::apply(
+            APPENDONLY,
+            "Unable to turn on AOF. Check server logs.".to_owned(),
+        )));
     }
     cx.state.update_gate();
     cx.out.ok();

@@ -274,7 +274,10 @@ fn persistence(cx: &mut Ctx<'_>, to: &mut Lines) {
     to.put("aof_rewrite_in_progress", u8::from(since.is_some()));
     to.put("aof_rewrite_scheduled", u8::from(aof.scheduled));
     to.put("aof_last_rewrite_time_sec", seconds(aof.last_duration_s));
-    to.put("aof_current_rewrite_time_sec", seconds(since.map(|began_s| (now_ms / 1000).saturating_sub(began_s))));
+    to.put(
+        "aof_current_rewrite_time_sec",
+        seconds(since.map(|began_s| (now_ms / 1000).saturating_sub(began_s))),
+    );
     to.put("aof_last_bgrewrite_status", if aof.last_failed { "err" } else { "ok" });
     to.put("aof_rewrites", aof.rewrites);
     to.put("aof_rewrites_consecutive_failures", aof.failures);

@@ -34,9 +34,10 @@ fn any_log(log: &[u8], piece: usize) {
     lost.commands();
 }
 
-/// A log of commands of one word each, with a checkpoint behind each that is long or begins with `#`.
-fn made(input: &[u8]) -> Vec<u8> {
-    let (mut log, mut checkpoints) = (Vec::new(), Checkpoints::at(0));
+/// A log of commands of one word each, with a checkpoint behind each that is long or begins with `#`; and where the last
+/// checkpoint stands, which vouches for what comes before it.
+fn made(input: &[u8]) -> (Vec<u8>, usize) {
+    let (mut log, mut checkpoints, mut vouched) = (Vec::new(), Checkpoints::at(0), 0);
     for word in input.split(|byte| *byte == 0).filter(|word| !is_group(word)) {
         let mut command = format!("*1\r\n${}\r\n", word.len()).into_bytes();
         command.extend_from_slice(word);
@@ -45,10 +46,11 @@ fn made(input: &[u8]) -> Vec<u8> {
         log.extend(command);
         if word.len() > 5 || word.starts_with(b"#") {
             checkpoints.synced();
+            vouched = log.len();
             checkpoints.write(&mut log);
         }
     }
-    log
+    (log, vouched)
 }
 
 fn is_group(word: &[u8]) -> bool {
@@ -61,7 +63,7 @@ fuzz_target!(|input: &[u8]| {
     if choice % 2 == 0 {
         return any_log(rest, piece);
     }
-    let log = made(rest);
+    let (log, vouched) = made(rest);
     assert_eq!(scan(&log, piece).ending, Ending::Clean);
     let at = usize::from(*choice) * log.len() / 256;
     let cut = scan(&log[..at], piece);

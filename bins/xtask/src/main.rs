@@ -6,6 +6,7 @@ mod check;
 mod diff;
 mod docs;
 mod durable;
+mod effects;
 mod options;
 mod record;
 mod workspace;
@@ -14,8 +15,8 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 
-const USAGE: &str =
-    "usage: cargo xtask <check | docs | record [CASE...] | diff [OPTION...] | corpus | exchange | crash>";
+const USAGE: &str = "usage: cargo xtask <check | docs | record [CASE...] | diff [OPTION...] | effects [OPTION...] | \
+                     corpus | exchange | crash>";
 
 fn main() -> ExitCode {
     match run(std::env::args().skip(1).collect()) {
@@ -39,6 +40,7 @@ fn run(mut args: Vec<String>) -> anyhow::Result<()> {
         "corpus" => durable::corpus::run(args),
         "exchange" => durable::exchange::run(args),
         "crash" => durable::crash::run(args),
+        "effects" => effects::run(args),
         _ => bail!(USAGE),
     }
 }

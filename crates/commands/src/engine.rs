@@ -137,6 +137,8 @@ pub(crate) struct State {
     pub(crate) touch: bool,
     /// Whether checksums of payloads are not compared: for tests of damage.
     pub(crate) skip_checksums: bool,
+    /// Whether scripts may execute commands that are not for them: for tests of such.
+    pub(crate) scripts_unbound: bool,
 }
 
 /// A command of a batch, looked up.
@@ -446,6 +448,8 @@ impl State {
                 keyspace.peek(db, key).is_some()
             };
             watches.swapped(pair, &mut exists, &mut spoil);
+            // Looking has removed what was due already when it came: that is no change for those who had no such key.
+            keyspace.drain_changes(&mut |_| {});
         }
     }
 }
@@ -502,6 +506,7 @@ impl Engine {
             next_compact_ms: 0,
             touch: true,
             skip_checksums: false,
+            scripts_unbound: false,
         };
         Engine { keyspace, state }
     }

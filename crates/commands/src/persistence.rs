@@ -20,6 +20,8 @@ pub(crate) mod aof;
 pub(crate) mod commands;
 pub(crate) mod loading;
 pub(crate) mod saving;
+#[cfg(test)]
+mod tests;
 
 pub(crate) const FILE: Directive = Directive::named("dbfilename");
 

@@ -102,6 +102,18 @@ impl Scripting {
         }
     }
 
+    /// Whether a script or a function runs.
+    pub(crate) fn is_active(&self) -> bool {
+        self.scripts.is_none() || self.functions.is_none()
+    }
+
+    /// What CONFIG RESETSTAT resets.
+    pub(crate) fn reset_stats(&mut self) {
+        if let Some(scripts) = &mut self.scripts {
+            scripts.reset_evicted();
+        }
+    }
+
     /// The scripts. No command needs them while one runs.
     pub(crate) fn scripts(&mut self) -> &mut Scripts {
         self.scripts.as_mut().expect("no script runs")

@@ -2,9 +2,11 @@
 //! notes. Commands are typed and replies are shown as redis-cli does.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use carnelian_config::{Change, Config, Directive};
-use carnelian_resp::{Batch, Decoder, Limits, Protocol, ReplyBuf, RequestParser};
+use carnelian_persistence::disk::FaultyDisk;
+use carnelian_resp::{Batch, Decoder, Limits, Protocol, ReplyBuf, RequestParser, Value};
 
 use crate::engine::{BatchOutcome, Engine, Next, Options};
 use crate::links::{Address, ClientId, Close, Identity, LinkInfo, Links, NetTotals, ProcessStats};
@@ -61,21 +63,36 @@ impl Session {
         Session::of(directives, &Origin::default())
     }
 
+    /// The same, on a disk that may hold a dataset.
+    pub(crate) fn with_storage(directives: &[(&str, &str)], disk: &FaultyDisk) -> Session {
+        Session::begin(directives, &Origin::default(), disk)
+    }
+
     /// Some directives set, one client, and seeds and a clock of its own.
     pub(crate) fn of(directives: &[(&str, &str)], origin: &Origin) -> Session {
+        Session::begin(directives, origin, &FaultyDisk::new(0))
+    }
+
+    fn begin(directives: &[(&str, &str)], origin: &Origin, disk: &FaultyDisk) -> Session {
         let mut config = Config::new();
         for (name, value) in directives {
             let directive = Directive::find(name.as_bytes()).expect("the directive exists");
-            config.assign(directive, &[value.as_bytes()]).expect("the value is valid");
+            let words: Vec<&[u8]> = value.split(' ').map(str::as_bytes).collect();
+            config.assign(directive, &words).expect("the value is valid");
         }
         let &Origin { hash_seed, random_seed, start_ms } = origin;
         let now_us = start_ms * 1000;
-        let storage = Storage::none();
+        let storage = Storage { disk: Arc::new(disk.clone()), wake: Arc::new(|| {}) };
         let engine = Engine::new(Options { config, hash_seed, random_seed, now_us, storage });
         let mut session = Session { engine, outside: Outside::default(), clients: Vec::new(), start_ms };
         session.advance_ms(0);
         session.connect();
         session
+    }
+
+    /// Begins to load what is on the disk.
+    pub(crate) fn load(&mut self) -> Result<(), String> {
+        self.engine.load(&mut self.outside)
     }
 
     /// Adds a client and returns its index.
@@ -121,6 +138,12 @@ impl Session {
 
     /// Requests of one client as it sends them: what became of the batch, and all replies.
     pub(crate) fn requests_of(&mut self, client: usize, input: &[u8]) -> (BatchOutcome, Vec<String>) {
+        let (outcome, replies) = self.values_of(client, input);
+        (outcome, replies.iter().map(ToString::to_string).collect())
+    }
+
+    /// The same, with the replies as values.
+    pub(crate) fn values_of(&mut self, client: usize, input: &[u8]) -> (BatchOutcome, Vec<Value>) {
         let mut batch = Batch::new();
         RequestParser::new()
             .parse(input, usize::MAX, &Limits::default(), &mut batch)
@@ -132,7 +155,7 @@ impl Session {
         out.clear();
         let mut replies = Vec::new();
         while let Some(reply) = decoder.decode().expect("replies are valid") {
-            replies.push(reply.to_string());
+            replies.push(reply);
         }
         assert!(!decoder.is_partial(), "{}: an incomplete reply", input.escape_ascii());
         (outcome, replies)

@@ -1,5 +1,8 @@
 //! Transactions: MULTI, EXEC, DISCARD, WATCH, UNWATCH. Commands are queued by the engine; here they run.
 
+#[cfg(test)]
+mod serial;
+
 use carnelian_resp::{Argv, OwnedArgv};
 
 use crate::client::{Client, ClientFlags};

@@ -4,11 +4,13 @@
 //! chunks and says how much of it is sound; [`Checkpoints`] makes the lines by which damage is found. They do no I/O.
 //! [`Log`] is a file that a thread writes. docs/formats/aof.md of the repository describes the bytes.
 
+mod base;
 mod checkpoint;
 mod manifest;
 mod scan;
 mod writer;
 
+pub use base::BaseCommands;
 pub use checkpoint::{Checkpoint, Checkpoints};
 pub use manifest::{FileInfo, FileKind, Manifest, ManifestError, ManifestFault};
 pub use scan::{Defect, Ending, Fault, Scan, Scanner, Tail, Verdict, Visit};

@@ -86,7 +86,8 @@ fn read_all(
             buffer
         });
         let is_empty = chunk.as_ref().is_ok_and(Vec::is_empty);
-        if ends && is_empty || chunks.send(chunk).is_err() || ends {
+        let is_heard = is_empty || chunks.send(chunk).is_ok();
+        if ends || !is_heard {
             break;
         }
         wake();

@@ -9,11 +9,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::Duration;
 
 use crate::KeyDelay;
+use crate::aof::BaseCommands;
 use crate::disk::{Disk, DiskFile};
 use crate::rdb::WriteOptions;
 use crate::snapshot::{Access, Assembler, Batch};
@@ -48,6 +49,8 @@ pub struct Plan {
     pub functions: Vec<Vec<u8>>,
     /// Databases that have keys: number, keys, keys with a deadline.
     pub databases: Vec<(usize, usize, usize)>,
+    /// Whether the file holds commands instead: for how many databases, and the time to be noted in it.
+    pub commands: Option<(usize, Option<u64>)>,
     /// Whether the thread gives way to others.
     pub background: bool,
     /// The time that keys take in addition.
@@ -159,10 +162,7 @@ impl Save {
 
     /// Waits for the outcome, but no longer than this.
     pub fn wait(&self, at_most: Duration) -> Option<Result<Saved, SaveError>> {
-        match self.outcome.recv_timeout(at_most) {
-            Ok(outcome) => Some(outcome),
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
-        }
+        self.outcome.recv_timeout(at_most).ok()
     }
 }
 
@@ -203,6 +203,7 @@ impl Writer {
     fn write(&mut self, batches: &Receiver<Batch>) -> Result<Saved, SaveError> {
         let mut file = at("Failed opening the temp file", self.plan.disk.create(&self.plan.temporary))?;
         let mut assembler = self.begin();
+        let mut commands = self.plan.commands.map(|(databases, time)| BaseCommands::new(databases, time));
         let mut bytes = 0;
         loop {
             let batch = batches.recv().map_err(|_| SaveError::Cancelled)?;
@@ -213,11 +214,11 @@ impl Writer {
                 break;
             }
             if assembler.len() >= CHUNK {
-                bytes += put(&mut *file, &assembler.take())?;
+                bytes += put(&mut *file, &form(&mut commands, assembler.take())?)?;
             }
         }
         let keys = assembler.keys();
-        bytes += put(&mut *file, &assembler.finish())?;
+        bytes += put(&mut *file, &form(&mut commands, assembler.finish())?)?;
         at("Failed syncing the temp file", file.sync())?;
         Ok(Saved { keys, bytes })
     }
@@ -263,6 +264,14 @@ impl Writer {
     }
 }
 
+/// A part of the file as it is wanted.
+fn form(commands: &mut Option<BaseCommands>, chunk: Vec<u8>) -> Result<Vec<u8>, SaveError> {
+    match commands {
+        None => Ok(chunk),
+        Some(commands) => commands.feed(&chunk).map_err(|_| SaveError::Format),
+    }
+}
+
 fn put(file: &mut dyn DiskFile, bytes: &[u8]) -> Result<u64, SaveError> {
     at("Write error saving DB on disk", file.write_all(bytes))?;
     Ok(bytes.len() as u64)
@@ -289,6 +298,7 @@ mod tests {
             aux: vec![(b"name".to_vec(), b"value".to_vec())],
             functions: Vec::new(),
             databases: Vec::new(),
+            commands: None,
             background: false,
             delay: KeyDelay::default(),
         }

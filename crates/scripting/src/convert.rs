@@ -73,6 +73,11 @@ fn push_value(lua: &mut Lua, rest: &mut &[u8]) -> Result<(), Raise> {
         b'=' => push_verbatim(lua, sized(rest, integer(line))),
         b'%' => push_map(lua, rest, integer(line))?,
         b'~' => push_set(lua, rest, integer(line))?,
+        b'>' => push_array(lua, rest, integer(line))?,
+        b'|' => {
+            skip_pairs(lua, rest, integer(line))?;
+            push_value(lua, rest)?;
+        }
         other => unreachable!("no reply begins with {other}"),
     }
     Ok(())
@@ -124,6 +129,16 @@ fn push_array(lua: &mut Lua, rest: &mut &[u8], len: i64) -> Result<(), Raise> {
         lua.set_element(-2, i as i32);
     }
     lua.within_limit()
+}
+
+/// Passes over attributes, of which scripts see nothing.
+fn skip_pairs(lua: &mut Lua, rest: &mut &[u8], pairs: i64) -> Result<(), Raise> {
+    reserve(lua)?;
+    for _ in 0..2 * pairs {
+        push_value(lua, rest)?;
+        lua.pop(1);
+    }
+    Ok(())
 }
 
 fn push_map(lua: &mut Lua, rest: &mut &[u8], pairs: i64) -> Result<(), Raise> {

@@ -179,6 +179,11 @@ impl Scripts {
         self.slots.iter().flatten().map(|script| script.body.len() + entry).sum()
     }
 
+    /// Forgets how many there were.
+    pub fn reset_evicted(&mut self) {
+        self.evicted = 0;
+    }
+
     /// Scripts forgotten because there were too many.
     pub fn evicted(&self) -> u64 {
         self.evicted

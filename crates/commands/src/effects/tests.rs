@@ -2,7 +2,9 @@
 
 mod replay;
 
-use crate::testing::Session;
+use carnelian_resp::{Batch, Limits, RequestParser};
+
+use crate::testing::{START_MS, Session};
 
 fn effects(lines: &[&str]) -> String {
     let mut session = Session::new();
@@ -48,4 +50,123 @@ fn what_expires_is_removed_first() {
     session.run("INCR a");
     let text = String::from_utf8(session.engine.take_effects(Vec::new())).expect("text").replace("\r\n", " ");
     assert_eq!(text, "*2 $3 DEL $1 a *2 $4 INCR $1 a ");
+}
+
+/// The effects of the last of some lines, as words.
+fn effects_of_last(lines: &[&str]) -> Vec<String> {
+    let mut session = Session::with(&[("enable-debug-command", "yes"), ("stream-node-max-entries", "2")]);
+    session.engine.log_effects(true);
+    let (last, before) = lines.split_last().expect("there are lines");
+    for line in before {
+        session.run(line);
+        session.sleep_ms(1);
+    }
+    session.engine.take_effects(Vec::new());
+    session.run(last);
+    let bytes = session.engine.take_effects(Vec::new());
+    let mut batch = Batch::new();
+    RequestParser::new()
+        .parse(&bytes, usize::MAX, &Limits::default(), &mut batch)
+        .expect("effects are requests");
+    let words = |i| {
+        let words = batch.argv(i, &bytes).iter().map(|word| String::from_utf8_lossy(word).into_owned());
+        words.collect::<Vec<_>>().join(" ")
+    };
+    (0..batch.len()).map(words).filter(|effect| !effect.starts_with("SELECT")).collect()
+}
+
+#[track_caller]
+fn expect(lines: &[&str], effects: &[&str]) {
+    assert_eq!(effects_of_last(lines), effects, "{lines:?}");
+}
+
+/// Of the second of two lines when sessions begin at [`START_MS`], in milliseconds of Unix time.
+fn at(ms: u64) -> String {
+    (START_MS + ms).to_string()
+}
+
+#[test]
+fn relative_times_become_absolute() {
+    let (now, later) = (at(100), at(101));
+    expect(&["SET k v PX 100"], &[&format!("SET k v PXAT {now}")]);
+    expect(&["SET k v NX GET EX 1"], &[&format!("SET k v PXAT {}", at(1000))]);
+    expect(&["SETEX k 1 v"], &[&format!("SET k v PXAT {}", at(1000))]);
+    expect(&["SET k v", "GETEX k PX 100"], &[&format!("PEXPIREAT k {later}")]);
+    expect(&["SET k v", "PEXPIRE k 100 NX"], &[&format!("PEXPIREAT k {later}")]);
+    expect(&["SET k v", "EXPIRE k -1"], &["DEL k"]);
+    expect(&["SET k v", "EXPIRE k 10 XX"], &[]);
+    expect(&["HSET h f 1", "HPEXPIRE h 100 FIELDS 2 f g"], &[&format!("HPEXPIREAT h {later} FIELDS 1 f")]);
+    expect(&["HSET h f 1 g 2", "HEXPIRE h 0 FIELDS 2 f g"], &["HDEL h f g"]);
+    expect(&["HSETEX h PX 100 FIELDS 1 f v"], &[&format!("HSETEX h PXAT {now} FIELDS 1 f v")]);
+    expect(&["HSET h f 1", "HGETEX h PX 100 FIELDS 1 f"], &[&format!("HPEXPIREAT h {later} FIELDS 1 f")]);
+    expect(
+        &["MSETEX 2 a 1 b 2 PX 100"],
+        &["MULTI", &format!("SET a 1 PXAT {now}"), &format!("SET b 2 PXAT {now}"), "EXEC"],
+    );
+}
+
+#[test]
+fn numbers_are_results() {
+    expect(&["SET k 1", "INCRBYFLOAT k 1.5"], &["SET k 2.5 KEEPTTL"]);
+    expect(&["HSET h f 1", "HINCRBYFLOAT h f 1.5"], &["HSET h f 2.5"]);
+    let at = format!("HSETEX h PXAT {} FIELDS 1 f 2.5", at(100));
+    expect(&["HSETEX h PX 100 FIELDS 1 f 1", "HINCRBYFLOAT h f 1.5"], &[&at]);
+    expect(&["GEOADD g 1 1 m"], &["ZADD g 3377822707026402 m"]);
+}
+
+#[test]
+fn commands_of_one_line_of_servers_are_put_in_common_ones() {
+    expect(&["SET k v", "DELIFEQ k v"], &["DEL k"]);
+    expect(&["SET k v", "SET k w IFEQ v"], &["SET k w"]);
+    expect(&["MSETEX 2 a 1 b 2"], &["MSET a 1 b 2"]);
+    expect(&["HSET h f 1 g 2", "HGETDEL h FIELDS 2 f x"], &["HDEL h f"]);
+    expect(&["XADD x 1-0 a 1", "XADD x 2-0 a 1", "XDELEX x IDS 1 1-0"], &["XDEL x 1-0"]);
+}
+
+#[test]
+fn entries_have_their_ids_and_trimming_its_result() {
+    expect(&["XADD x 5-* a 1"], &["XADD x 5-0 a 1"]);
+    expect(&["XADD x * a 1"], &[&format!("XADD x {}-0 a 1", at(0))]);
+    let many = ["XADD x 1 a 1", "XADD x 2 a 1", "XADD x 3 a 1", "XADD x 4 a 1", "XADD x 5 a 1"];
+    expect(
+        &[&many[..], &["XADD x MAXLEN ~ 3 * a 1"]].concat(),
+        &[&format!("XADD x MAXLEN = 4 {}-0 a 1", at(5))],
+    );
+    expect(&[&many[..], &["XTRIM x MINID ~ 4"]].concat(), &["XTRIM x MAXLEN = 3"]);
+}
+
+#[test]
+fn groups_tell_what_became_of_entries() {
+    let begin = ["XADD x 1 a 1", "XADD x 2 a 1", "XGROUP CREATE x g 0"];
+    let read = "XREADGROUP GROUP g c STREAMS x >";
+    let claim = format!("XCLAIM x g c 0 1-0 2-0 TIME {} RETRYCOUNT 1 FORCE JUSTID LASTID 2-0", at(3));
+    expect(&[&begin[..], &[read]].concat(), &["MULTI", &claim, "XGROUP SETID x g 2-0 ENTRIESREAD 2", "EXEC"]);
+    let again = format!("XCLAIM x g d 0 1-0 TIME {} RETRYCOUNT 2 FORCE JUSTID LASTID 2-0", at(4));
+    expect(&[&begin[..], &[read, "XCLAIM x g d 0 1"]].concat(), &[&again]);
+    expect(&[&begin[..], &["XREADGROUP GROUP g c STREAMS x 0"]].concat(), &["XGROUP CREATECONSUMER x g c"]);
+    expect(
+        &[&begin[..], &[read, "XDEL x 1", "XAUTOCLAIM x g d 0 0 COUNT 1"]].concat(),
+        &["MULTI", "XGROUP CREATECONSUMER x g d", "XACK x g 1-0", "EXEC"],
+    );
+}
+
+#[test]
+fn scripts_choose_what_is_followed() {
+    let script = "EVAL \"redis.call('SET','a',1) redis.set_repl(redis.REPL_NONE) redis.call('SET','b',2)\" 0";
+    expect(&[script], &["SET a 1"]);
+    expect(&[script, "SET c 3"], &["SET c 3"]);
+}
+
+#[test]
+fn scripts_may_be_unbound() {
+    let mut session = Session::with(&[("enable-debug-command", "yes")]);
+    let script = "EVAL \"redis.setresp(3) return redis.call('DEBUG','PROTOCOL','attrib')\" 0";
+    assert!(session.run(script).contains("not allowed from script"));
+    session.check(&[
+        ("DEBUG SET-DISABLE-DENY-SCRIPTS 1", "OK"),
+        (script, "\"Some real reply following the attribute\""),
+    ]);
+    assert!(
+        session.run("EVAL \"return redis.call('EVAL','return 1',0)\" 0").contains("not allowed from script")
+    );
 }

@@ -8,7 +8,7 @@ use crate::context::Ctx;
 use crate::error::Error;
 use crate::links::{ClientId, Close, Links};
 use crate::monitor;
-use crate::row::{Flags, Row};
+use crate::row::{Flags, Group, Row};
 use crate::scripting::busy;
 use crate::table::CommandId;
 
@@ -44,7 +44,8 @@ impl Ctx<'_> {
         if !row.accepts(argv.len()) {
             return Err(WRONG_ARITY);
         }
-        if row.flags.contains(Flags::NOSCRIPT) {
+        let nests = matches!(row.group, Group::Scripting | Group::Transactions);
+        if row.flags.contains(Flags::NOSCRIPT) && (nests || !self.state.scripts_unbound) {
             return Err(Error::NotFromScripts);
         }
         if row.flags.contains(Flags::WRITE) && !may_write {

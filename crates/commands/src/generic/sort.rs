@@ -351,8 +351,9 @@ fn run(cx: &mut Ctx<'_>, how: &Sorting<'_>) -> Result<(), Error> {
     if let Some(item) = cx.keyspace.read(cx.db, key) {
         let value = item.value();
         let as_it_is = matches!(by, By::Nothing);
-        if as_it_is && how.store.is_some() && matches!(value, Value::Set(_)) {
-            // A set has no order that could be stored.
+        let is_kept = how.store.is_some() || cx.state.scripting.is_active();
+        if as_it_is && is_kept && matches!(value, Value::Set(_)) {
+            // A set has no order that could be stored, or that a script could rely on.
             (by, alphabetic) = (By::Element, true);
         }
         if !elements.load(&value, as_it_is && how.descending) {

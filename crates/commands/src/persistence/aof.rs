@@ -24,7 +24,7 @@ pub(crate) const APPENDONLY: Directive = Directive::named("appendonly");
 const FSYNC: Directive = Directive::named("appendfsync");
 const DIRECTORY: Directive = Directive::named("appenddirname");
 const NAME: Directive = Directive::named("appendfilename");
-const TIMESTAMPS: Directive = Directive::named("aof-timestamp-enabled");
+pub(crate) const TIMESTAMPS: Directive = Directive::named("aof-timestamp-enabled");
 const PREAMBLE: Directive = Directive::named("aof-use-rdb-preamble");
 const KEEP_HISTORY: Directive = Directive::named("aof-disable-auto-gc");
 const GROWTH: Directive = Directive::named("auto-aof-rewrite-percentage");
@@ -106,6 +106,8 @@ pub(crate) struct Aof {
     requested: Option<SyncWait>,
     rewrite: Option<Rewrite>,
     asked: VecDeque<Asked>,
+    /// When the rewrite began whose files the thread has yet to put in order.
+    finishing: Option<u64>,
     pub(crate) scheduled: bool,
     pub(crate) last_failed: bool,
     pub(crate) last_duration_s: Option<u64>,
@@ -147,7 +149,7 @@ impl Aof {
 
     /// Whether a rewrite is under way, and since when.
     pub(crate) fn rewriting_since(&self) -> Option<u64> {
-        self.rewrite.as_ref().map(|rewrite| rewrite.began_s)
+        self.rewrite.as_ref().map(|rewrite| rewrite.began_s).or(self.finishing)
     }
 
     fn durable(&self) -> u64 {
@@ -307,7 +309,8 @@ impl Target<'_> {
     pub(crate) fn drive_log(&mut self, now_us: u64) -> Option<u64> {
         self.hand_over();
         let aof = &mut self.state.persistence.aof;
-        if aof.scheduled && !self.state.gate.loading && self.is_free() {
+        let is_ready = aof.scheduled && aof.finishing.is_none() && !self.state.gate.loading;
+        if is_ready && self.is_free() {
             self.begin_rewrite();
         }
         let aof = &mut self.state.persistence.aof;
@@ -383,6 +386,9 @@ impl Target<'_> {
             (Some(Asked::Clean), Err(reason)) => log::warn!("Can't clean the append only file: {reason}"),
             (_, Ok(()) | Err(_)) => {}
         }
+        if self.aof().asked.is_empty() {
+            self.aof().finishing = None;
+        }
     }
 
     /// Begins a rewrite if the log has grown enough.
@@ -408,15 +414,16 @@ impl Target<'_> {
     pub(crate) fn begin_rewrite(&mut self) -> bool {
         let now_s = self.keyspace.now() / 1000;
         self.hand_over();
+        let is_dump = self.state.config.flag(PREAMBLE);
         let aof = self.aof();
         aof.scheduled = false;
         aof.rewrites += 1;
         let seq = aof.manifest.next_base();
-        let suffix = "base.rdb";
+        let suffix = if is_dump { "base.rdb" } else { "base.aof" };
         let name = self.state.log_name(seq, suffix);
         let base = FileInfo { name, seq, kind: FileKind::Base };
         let target = self.aof().path(&base.name);
-        if let Err(error) = self.begin_rewrite_job(target) {
+        if let Err(error) = self.begin_rewrite_job(target, !is_dump) {
             log::warn!("Can't rewrite append only file in background: {error}");
             self.rewrite_failed();
             return false;
@@ -475,6 +482,7 @@ impl Target<'_> {
         aof.manifest.rebase(rewrite.base, rewrite.kept);
         let manifest = (manifest_name, aof.manifest.to_text());
         if let Some(log) = &mut aof.log {
+            aof.finishing = Some(rewrite.began_s);
             aof.asked.push_back(Asked::Publish { seconds });
             log.publish(rewrite.rename, manifest, Vec::new());
             return;
@@ -597,6 +605,7 @@ impl Target<'_> {
         aof.origin += log.appended();
         aof.error = None;
         aof.asked.clear();
+        aof.finishing = None;
         let durable_before = log.durable();
         drop(log);
         log::debug!("The append only file is closed; {durable_before} bytes were on disk before.");

@@ -42,7 +42,7 @@ pub(crate) static ROWS: &[Row] = &[
         group: Group::Server,
         arity: -1,
         flags: Flags::ADMIN.union(Flags::NOSCRIPT).union(Flags::NO_ASYNC_LOADING),
-        syntax: "[<SCHEDULE|CANCEL>]",
+        syntax: "[operation=SCHEDULE|CANCEL]",
         complexity: "O(1)",
         run: bgsave,
         ..Row::EMPTY
@@ -105,6 +105,7 @@ fn bgsave(cx: &mut Ctx<'_>) -> Result<(), Error> {
     if is_saving(cx) {
         return Err(IN_PROGRESS);
     }
+    cx.target().hurry_rest();
     if !schedule && cx.state.persistence.saving.job.is_some() {
         return Err(Error::Text(
             "ERR Another child process is active (AOF?): can't BGSAVE right now. Use BGSAVE SCHEDULE in order to \
@@ -151,8 +152,9 @@ fn bgrewriteaof(cx: &mut Ctx<'_>) -> Result<(), Error> {
 
 /// DEBUG LOADAOF: puts everything on disk, empties the databases and loads the append only file.
 pub(crate) fn load_aof(cx: &mut Ctx<'_>) -> Result<(), Error> {
+    let reloaded = cx.target().reload_from_log();
     cx.no_effect();
-    if let Err(reason) = cx.target().reload_from_log() {
+    if let Err(reason) = reloaded {
         log::warn!("{reason}");
         return Err(Error::Text("ERR Error trying to load the AOF files, check server logs."));
     }

@@ -177,11 +177,8 @@ impl Decoder {
     fn feed(&mut self, bytes: &[u8], target: &mut Target<'_>) -> Result<(), String> {
         match self {
             Decoder::Rdb(dump) => match dump.feed(bytes, target)? {
-                Some(rest) if !rest.is_empty() => {
-                    log::warn!("There are bytes after the end of the dump file, which are ignored.");
-                    Ok(())
-                }
-                Some(_) | None => Ok(()),
+                Some(rest) => dump.check_rest(&rest),
+                None => Ok(()),
             },
             Decoder::Scan(scan) => {
                 scan.scanner.feed(bytes, &mut ());
@@ -223,6 +220,19 @@ impl Dump {
             Progress::Done => Ok(Some(self.loader.rest().to_vec())),
             Progress::More => Ok(None),
         }
+    }
+
+    /// Judges what follows a dump that is a file of its own.
+    fn check_rest(&self, rest: &[u8]) -> Result<(), String> {
+        if rest.is_empty() {
+            return Ok(());
+        }
+        // A damaged version may have hidden that there is a checksum.
+        if self.loader.loaded().version.is_some_and(|version| !version.has_checksum()) {
+            return Err("Bad file format reading the RDB file: it goes on after its end".to_owned());
+        }
+        log::warn!("There are bytes after the end of the dump file, which are ignored.");
+        Ok(())
     }
 
     /// Tells the log what the file says about itself.

@@ -18,6 +18,7 @@ use carnelian_persistence::snapshot::{Access, Capture};
 use carnelian_scripting::Library;
 
 use super::FILE;
+use super::aof::TIMESTAMPS;
 use super::loading::Target;
 use crate::engine::{REDIS_VERSION, State};
 use crate::error::Error;
@@ -30,6 +31,9 @@ const MAXMEMORY_POLICY: Directive = Directive::named("maxmemory-policy");
 
 /// Nanoseconds that the walk may take per turn of the loop.
 const SLICE_NS: u64 = 250_000;
+
+/// Nanoseconds that a command may spend on the rest of a walk before a save that it asks for.
+const HURRY_NS: u64 = 1_000_000;
 
 /// Of the time while clients are active, the walk gets one part in so many.
 const SHARE: u64 = 10;
@@ -187,7 +191,7 @@ impl Target<'_> {
     }
 
     /// What the file is to be, and where.
-    fn plan(&mut self, purpose: Purpose, target: PathBuf) -> Plan {
+    fn plan(&mut self, purpose: Purpose, target: PathBuf, as_commands: bool) -> Plan {
         let pid = self.links.identity().pid;
         let is_base = purpose == Purpose::Rewrite;
         let temporary =
@@ -215,6 +219,7 @@ impl Target<'_> {
             ("used-mem", allocated.to_string()),
             ("aof-base", u8::from(is_base).to_string()),
         ];
+        let stamp = config.flag(TIMESTAMPS).then_some(now_ms / 1000);
         let delay = KeyDelay(config.int(KEY_DELAY));
         let counts = |db| (db, self.keyspace.len(db), self.keyspace.volatile_len(db));
         Plan {
@@ -233,6 +238,7 @@ impl Target<'_> {
                 .map(Library::code)
                 .map(Into::into)
                 .collect(),
+            commands: as_commands.then_some((self.keyspace.databases(), stamp)),
             background: purpose != Purpose::Foreground,
             delay,
         }
@@ -241,24 +247,24 @@ impl Target<'_> {
     /// Begins a snapshot of this moment. No other one is under way, nor the rest of one.
     fn begin_job(&mut self, purpose: Purpose) -> io::Result<()> {
         let target = self.state.path_of(self.links, FILE);
-        self.begin_job_at(purpose, target)
+        self.begin_job_at(purpose, target, false)
     }
 
     /// Begins the snapshot of a rewrite, which becomes the file `target`.
-    pub(crate) fn begin_rewrite_job(&mut self, target: PathBuf) -> io::Result<()> {
-        self.begin_job_at(Purpose::Rewrite, target)
+    pub(crate) fn begin_rewrite_job(&mut self, target: PathBuf, as_commands: bool) -> io::Result<()> {
+        self.begin_job_at(Purpose::Rewrite, target, as_commands)
     }
 
     /// A file that holds what there is, without waiting for a thread: for a base without keys.
     pub(crate) fn empty_base(&mut self) -> Vec<u8> {
-        let plan = self.plan(Purpose::Rewrite, PathBuf::new());
+        let plan = self.plan(Purpose::Rewrite, PathBuf::new(), false);
         let mut writer = Writer::new(plan.options);
         plan.aux.iter().for_each(|(name, value)| writer.aux(name, value));
         writer.finish()
     }
 
-    fn begin_job_at(&mut self, purpose: Purpose, target: PathBuf) -> io::Result<()> {
-        let plan = self.plan(purpose, target);
+    fn begin_job_at(&mut self, purpose: Purpose, target: PathBuf, as_commands: bool) -> io::Result<()> {
+        let plan = self.plan(purpose, target, as_commands);
         let access = plan.access;
         let keys = plan.databases.iter().map(|(_, keys, _)| *keys as u64).sum();
         let (save, sender) = Save::start(plan, Arc::clone(&self.state.persistence.storage.wake))?;
@@ -336,6 +342,17 @@ impl Target<'_> {
         }
     }
 
+    /// Walks for a moment if there is the rest of a walk that was given up, which is quick for a small dataset.
+    pub(crate) fn hurry_rest(&mut self) {
+        let began_ns = self.links.clock_ns();
+        while self.state.persistence.saving.job.is_none()
+            && self.keyspace.snapshot_active()
+            && self.links.clock_ns().saturating_sub(began_ns) < HURRY_NS
+        {
+            self.keyspace.step_snapshot(BUCKETS);
+        }
+    }
+
     /// Walks to the end at once, pausing only while the thread is behind.
     fn walk_to_end(&mut self) -> Option<Result<Saved, SaveError>> {
         while self.keyspace.snapshot_active() {
@@ -396,15 +413,29 @@ impl Target<'_> {
 
     /// Saves while everybody waits. Whether there is a new file.
     pub(crate) fn save_now(&mut self) -> bool {
-        // Its file would be replaced at once. What is left of its walk, or of one before it, is nobody's any more.
-        self.cancel_save();
-        self.walk_to_end();
+        self.make_free();
         if let Err(error) = self.begin_job(Purpose::Foreground) {
             log::warn!("Can't save: {error}");
             return false;
         }
         let outcome = self.walk_to_end().or_else(|| self.wait(Duration::MAX));
         self.end_job(outcome.unwrap_or(Err(SaveError::Cancelled)))
+    }
+
+    /// Ends what keeps a snapshot from beginning. A dump file would be replaced at once, so it is given up; the base of a
+    /// log is completed.
+    fn make_free(&mut self) {
+        match self.state.persistence.saving.job.as_ref().map(Job::is_dump) {
+            Some(true) => {
+                self.cancel_save();
+            }
+            Some(false) => {
+                let outcome = self.walk_to_end().or_else(|| self.wait(Duration::MAX));
+                self.end_job(outcome.unwrap_or(Err(SaveError::Cancelled)));
+            }
+            None => {}
+        }
+        self.walk_to_end();
     }
 
     fn wait(&self, at_most: Duration) -> Option<Result<Saved, SaveError>> {

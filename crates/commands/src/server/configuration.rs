@@ -8,6 +8,7 @@ use crate::help;
 use crate::persistence::aof::APPENDONLY;
 use crate::row::{Flags, Group, Row};
 
+const DIR: Directive = Directive::named("dir");
 const PROTECTED_CONFIGS: Directive = Directive::named("enable-protected-configs");
 
 pub(crate) static ROWS: &[Row] = &[Row {
@@ -97,6 +98,7 @@ fn get(cx: &mut Ctx<'_>) -> Result<(), Error> {
 
 fn resetstat(cx: &mut Ctx<'_>) -> Result<(), Error> {
     cx.state.stats.reset();
+    cx.state.scripting.reset_stats();
     cx.keyspace.reset_stats();
     cx.links.reset_totals();
     cx.out.ok();
@@ -124,6 +126,7 @@ fn set(cx: &mut Ctx<'_>) -> Result<(), Error> {
     let pairs: Vec<(&[u8], &[u8])> = words.chunks_exact(2).map(|pair| (pair[0], pair[1])).collect();
     let access = Access { protected: cx.is_allowed(PROTECTED_CONFIGS), loading: cx.state.gate.loading };
     let changes = cx.state.config.set_many(&pairs, access).map_err(refusal)?;
+    let moves = changes.iter().any(|change| change.directive == DIR);
     let applied = cx.links.apply(&changes, &cx.state.config);
     if let Err((directive, reason)) = applied {
         // What was applied before the one that failed goes back to the old values.
@@ -133,6 +136,9 @@ fn set(cx: &mut Ctx<'_>) -> Result<(), Error> {
             log::warn!("Failed to restore '{}' after a failed CONFIG SET: {reason}", directive.name());
         }
         return Err(refusal(SetError::apply(directive, reason)));
+    }
+    if moves {
+        name_directory(cx);
     }
     cx.state.settings.reload(&cx.state.config, cx.keyspace);
     cx.state.scripting.reload(&cx.state.config);
@@ -147,6 +153,16 @@ fn set(cx: &mut Ctx<'_>) -> Result<(), Error> {
     cx.state.update_gate();
     cx.out.ok();
     Ok(())
+}
+
+/// A relative directory was relative to the one before.
+fn name_directory(cx: &mut Ctx<'_>) {
+    let directory = cx.links.directory().into_os_string().into_encoded_bytes();
+    if !directory.is_empty()
+        && let Err(reason) = cx.state.config.assign(DIR, &[&directory])
+    {
+        log::warn!("The working directory cannot be shown: {reason}");
+    }
 }
 
 fn refusal(error: SetError) -> Error {

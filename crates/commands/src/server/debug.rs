@@ -1,9 +1,10 @@
 //! DEBUG: what tests and people who look for faults need. Refused unless `enable-debug-command` admits the client.
 
+mod digest;
+
 use carnelian_config::Directive;
-use carnelian_keyspace::{Encoding, HashRef, Item, Keyspace, Kind, Str, Ttl, Value};
+use carnelian_keyspace::{Encoding, Str, Ttl, Value};
 use carnelian_resp::{Protocol, number};
-use sha1::{Digest as _, Sha1};
 
 use crate::args::{is, text};
 use crate::context::Ctx;
@@ -11,6 +12,7 @@ use crate::error::Error;
 use crate::help;
 use crate::persistence::commands::{load_aof, reload};
 use crate::row::{Flags, Group, Handler, Row};
+use digest::Hash;
 
 const ENABLE: Directive = Directive::named("enable-debug-command");
 
@@ -112,6 +114,13 @@ static TOOLS: &[Tool] = &[
         run: set_active_expire,
     },
     Tool {
+        name: "SET-DISABLE-DENY-SCRIPTS",
+        words: (1, 1),
+        syntax: "<0|1>",
+        summary: "Lets scripts execute commands that are not for them, or not.",
+        run: set_disable_deny_scripts,
+    },
+    Tool {
         name: "SET-SKIP-CHECKSUM-VALIDATION",
         words: (1, 1),
         syntax: "<0|1>",
@@ -202,6 +211,12 @@ fn set_active_expire(cx: &mut Ctx<'_>) -> Result<(), Error> {
     Ok(())
 }
 
+fn set_disable_deny_scripts(cx: &mut Ctx<'_>) -> Result<(), Error> {
+    cx.state.scripts_unbound = is_on(cx.arg(2));
+    cx.out.ok();
+    Ok(())
+}
+
 fn set_skip_checksums(cx: &mut Ctx<'_>) -> Result<(), Error> {
     cx.state.skip_checksums = is_on(cx.arg(2));
     cx.out.ok();
@@ -242,6 +257,15 @@ fn populate(cx: &mut Ctx<'_>) -> Result<(), Error> {
 }
 
 fn object(cx: &mut Ctx<'_>) -> Result<(), Error> {
+    // What is due but still there is shown too.
+    let held = cx.keyspace.holds_deadlines();
+    cx.keyspace.hold_deadlines(true);
+    let result = describe_object(cx);
+    cx.keyspace.hold_deadlines(held);
+    result
+}
+
+fn describe_object(cx: &mut Ctx<'_>) -> Result<(), Error> {
     let now = cx.now_ms();
     let item = cx.keyspace.peek(cx.db, cx.key(2)).ok_or(Error::NoSuchKey)?;
     let length = match item.value() {
@@ -334,75 +358,6 @@ fn digest_value(cx: &mut Ctx<'_>) -> Result<(), Error> {
         cx.out.simple(&hash.hex());
     }
     Ok(())
-}
-
-/// The hash of a dataset, the same as the peers': the order of keys does not matter, that of a key and its value does.
-#[derive(Default)]
-struct Hash([u8; 20]);
-
-impl Hash {
-    fn of_all(keyspace: &mut Keyspace) -> Hash {
-        let mut all = Hash::default();
-        for db in (0..keyspace.databases()).filter(|db| keyspace.len(*db) > 0).collect::<Vec<_>>() {
-            all.mix(&(db as u32).to_be_bytes());
-            keyspace.for_each(db, &mut |item| {
-                let mut one = Hash::default();
-                one.mix(item.key());
-                one.mix_item(&item);
-                all.add(&one.0);
-            });
-        }
-        all
-    }
-
-    /// Adds data so that the order of additions does not matter.
-    fn add(&mut self, data: &[u8]) {
-        let sum = Sha1::digest(data);
-        self.0.iter_mut().zip(sum).for_each(|(byte, other)| *byte ^= other);
-    }
-
-    /// Adds data so that the order matters.
-    fn mix(&mut self, data: &[u8]) {
-        self.add(data);
-        self.0 = Sha1::digest(self.0).into();
-    }
-
-    /// Adds a value and whether it has a deadline.
-    fn mix_item(&mut self, item: &Item<'_>) {
-        let kind: u32 = match item.kind() {
-            Kind::String => 0,
-            Kind::List => 1,
-            Kind::Set => 2,
-            Kind::SortedSet => 3,
-            Kind::Hash => 4,
-            Kind::Stream => 6,
-        };
-        self.mix(&kind.to_be_bytes());
-        match item.value() {
-            Value::Str(value) => self.mix(&value.to_bytes()),
-            Value::Hash(hash) => self.mix_hash(hash),
-            _ => {}
-        }
-        if item.deadline().is_some() {
-            self.add(b"!!expire!!");
-        }
-    }
-
-    fn mix_hash(&mut self, hash: HashRef<'_>) {
-        hash.for_each(|field| {
-            let mut one = Hash::default();
-            one.mix(&field.name.to_bytes());
-            one.mix(&field.value.to_bytes());
-            if field.deadline().is_some() {
-                one.add(b"!!hexpire!!");
-            }
-            self.add(&one.0);
-        });
-    }
-
-    fn hex(&self) -> String {
-        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
-    }
 }
 
 #[cfg(test)]

@@ -275,6 +275,11 @@ fn put_name(text: &mut Vec<u8>, name: &[u8]) {
     for byte in name {
         match byte {
             b'"' | b'\\' => text.extend_from_slice(&[b'\\', *byte]),
+            b'\n' => text.extend_from_slice(b"\\n"),
+            b'\r' => text.extend_from_slice(b"\\r"),
+            b'\t' => text.extend_from_slice(b"\\t"),
+            7 => text.extend_from_slice(b"\\a"),
+            8 => text.extend_from_slice(b"\\b"),
             b' '..=b'~' => text.push(*byte),
             _ => text.extend_from_slice(format!("\\x{byte:02x}").as_bytes()),
         }

@@ -71,7 +71,7 @@ impl Version {
     }
 
     /// Whether files end with a checksum.
-    pub(crate) fn has_checksum(self) -> bool {
+    pub fn has_checksum(self) -> bool {
         self.number() >= 5
     }
 }

@@ -47,6 +47,22 @@ tcl suite unit port="21111":
 fuzz target seconds="60":
     mkdir -p fuzz/corpus-work/{{target}} && cargo +nightly fuzz run {{target}} fuzz/corpus-work/{{target}} fuzz/corpus/{{target}} -- -max_total_time={{seconds}}
 
+# every fuzz target compiles
+fuzz-build:
+    cargo +nightly fuzz build
+
+# make the files again that the tests of persistence load, with the real servers (OLDER: a redis-server 7.0)
+corpus older="redis-server":
+    cargo xtask corpus --older {{older}}
+
+# files and payloads to the real servers and back (build first)
+exchange older="redis-server":
+    cargo xtask exchange --ours target/release/carnelian-server --older {{older}}
+
+# kill -9 under appendfsync always, then damage to logs (build first): just crash 1000 10000
+crash runs="100" damages="1000":
+    cargo xtask crash --ours target/release/carnelian-server --runs {{runs}} --damages {{damages}}
+
 # a long differential run with a seed from the clock
 soak commands="50000000":
     cargo xtask diff --commands {{commands}}

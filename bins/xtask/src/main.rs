@@ -15,8 +15,8 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 
-const USAGE: &str =
-    "usage: cargo xtask <check | docs | record [CASE...] | diff [OPTION...] | effects [OPTION...] | corpus | exchange | crash>";
+const USAGE: &str = "usage: cargo xtask <check | docs | record [CASE...] | diff [OPTION...] | effects [OPTION...] | \
+                     corpus | exchange | crash>";
 
 fn main() -> ExitCode {
     match run(std::env::args().skip(1).collect()) {
@@ -37,10 +37,10 @@ fn run(mut args: Vec<String>) -> anyhow::Result<()> {
         "docs" => docs::write(),
         "record" => record::run(args),
         "diff" => diff::run(args),
-        "effects" => effects::run(args),
         "corpus" => durable::corpus::run(args),
         "exchange" => durable::exchange::run(args),
         "crash" => durable::crash::run(args),
+        "effects" => effects::run(args),
         _ => bail!(USAGE),
     }
 }

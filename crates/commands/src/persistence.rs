@@ -87,8 +87,9 @@ impl Gate {
 impl State {
     /// To be called when something has changed that commands depend on.
     pub(crate) fn update_gate(&mut self) {
-        self.gate =
-            Gate { loading: self.persistence.loading.is_some(), writes: self.refused_writes().is_some() };
+        // After a failure nobody sees the part that was loaded, up to the end of the process.
+        let loading = self.persistence.loading.is_some() || self.persistence.failure.is_some();
+        self.gate = Gate { loading, writes: self.refused_writes().is_some() };
     }
 
     /// Why commands that change the dataset are refused.

@@ -144,7 +144,8 @@ fn try_file(
     // The start may repair the file.
     match Binary::ours(binary).start(&DIRECTIVES, Some(&log.directory)) {
         Ok(server) => {
-            let kept = numbers(&mut server.connect()?)?;
+            let kept = server.connect().context("no connection").and_then(|mut client| numbers(&mut client));
+            let kept = kept.with_context(|| format!("the server says\n{}", server.log()))?;
             let whole = log.commands.iter().filter(|begin| **begin < sound).count() as u64;
             ensure!(kept >= whole, "{kept} numbers are there of {whole} that are sound");
             if let Damage::Flipped(_) = damage {

@@ -623,6 +623,9 @@ impl Target<'_> {
 
     /// Goes on loading for a while. Returns after how many milliseconds it wants to go on; `None`: when it is woken.
     pub(crate) fn load_slice(&mut self, began_ns: u64) -> Option<u64> {
+        if self.state.persistence.failure.is_some() {
+            return None;
+        }
         loop {
             match self.load_step() {
                 Ok(Step::More) => {}
@@ -720,9 +723,9 @@ impl Target<'_> {
     }
 
     fn failed_at_start(&mut self, reason: &str) {
+        self.state.persistence.failure = Some(FATAL.to_owned());
         self.end();
         log::warn!("{reason}");
-        self.state.persistence.failure = Some(FATAL.to_owned());
         self.links.stop();
     }
 

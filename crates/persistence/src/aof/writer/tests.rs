@@ -1,3 +1,5 @@
+#![expect(clippy::disallowed_methods, reason = "tests wait for the thread")]
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;

@@ -7,7 +7,7 @@ use crate::event::{Event, EventClass, EventClasses, EventLog};
 use crate::hash::Hasher;
 use crate::key::Key;
 use crate::lag::LagHistogram;
-use crate::pages::PagePool;
+use crate::pages::{Pace, PagePool};
 use crate::random::Random;
 use crate::reaper::Reaper;
 use crate::slab::{Bin, Slab};
@@ -179,6 +179,9 @@ pub struct Keyspace {
     observer: Option<Box<dyn Observer>>,
     /// The database that the next compaction looks at.
     compact_next: usize,
+    pace: Pace,
+    /// When the pace was looked at.
+    paced: u64,
 }
 
 /// Members of a collection that is handed out whole at most: copying them takes some 10 us.
@@ -216,6 +219,8 @@ impl Keyspace {
             snapshot_large: SNAPSHOT_LARGE,
             observer: None,
             compact_next: 0,
+            pace: Pace::default(),
+            paced: 0,
         }
     }
 
@@ -765,7 +770,7 @@ impl Keyspace {
             if whole {
                 self.members = Slab::new(Arc::clone(&self.pool));
             }
-            return self.reaper.trim(&self.pool);
+            return self.reaper.trim(&self.pool, 0);
         }
         if whole {
             old.into_iter().for_each(|db| self.reaper.db_with_members(db));
@@ -774,7 +779,7 @@ impl Keyspace {
         } else {
             old.into_iter().for_each(|db| self.reaper.db(db, members));
         }
-        self.reaper.trim(&self.pool);
+        self.reaper.trim(&self.pool, 0);
     }
 
     /// Exchanges the content of two databases.
@@ -1061,8 +1066,11 @@ impl Keyspace {
         let runs = self.reaper.runs(TAKE_BACK);
         let returned = runs.len();
         runs.into_iter().for_each(|run| self.members.take_back(run));
-        if self.pool.wants_trim() {
-            self.reaper.trim(&self.pool);
+        if self.now.abs_diff(self.paced) >= PACE_MS {
+            self.paced = self.now;
+            if let Some(keep) = self.pool.pace(&mut self.pace) {
+                self.reaper.trim(&self.pool, keep);
+            }
         }
         if returned == TAKE_BACK {
             return true;
@@ -1078,8 +1086,10 @@ impl Keyspace {
     }
 }
 
-/// Pages whose blocks are taken back from the background thread in one call of [`Keyspace::compact`]: 0.1 ms.
-const TAKE_BACK: usize = 1000;
+/// Pages whose blocks are taken back from the background thread in one call of [`Keyspace::compact`]: less than 0.1 ms.
+const TAKE_BACK: usize = 250;
+/// Milliseconds between two looks at how fast pages are handed out.
+const PACE_MS: u64 = 100;
 
 fn visit_live(entry: Entry, now: u64, policy: AccessPolicy, visit: &mut dyn FnMut(Item<'_>)) {
     if entry.deadline().is_none_or(|at| at > now) {

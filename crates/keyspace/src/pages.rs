@@ -1,11 +1,13 @@
 //! Pages of 64 KiB cut out of 2 MiB chunks that come straight from the operating system.
 //!
-//! A [`PagePool`] is shared by all slabs of a keyspace, also those that a background thread frees,
-//! so it is the one part of the keyspace behind a lock; it is entered once per page, not per block.
+//! A [`PagePool`] is shared by all slabs of a keyspace, also those that a background thread frees, so it is the one part
+//! of the keyspace behind a lock; it is entered once per page, not per block. The owner of the keyspace never waits for
+//! that lock while it has pages in stock: the background thread may lose its processor while it holds the lock.
+//!
 //! Giving memory back to the system takes system calls, so a page that is given back is only marked;
-//! [`PagePool::trim_chunk`], on the background thread, releases what was not taken again in the meantime. Getting
-//! memory from the system takes a page fault per 4 KiB, a few of which take milliseconds; so
-//! [`PagePool::prepare`], on the background thread too, keeps the next few pages present while there is growth.
+//! [`PagePool::trim_chunk`], on the background thread, releases what is more than will be taken soon, by the present
+//! pace. Getting memory from the system takes a page fault per 4 KiB, a few of which take milliseconds; so
+//! [`PagePool::prepare`], on the background thread too, keeps the next pages present while there is growth.
 //!
 //! A chunk begins with the headers of its 32 pages, so that a block's header is found by masking the
 //! block's address:
@@ -51,12 +53,22 @@ pub(crate) struct PageHeader {
     pub(crate) list: u16,
     /// Whether the page is in its slab's list of pages with room.
     pub(crate) listed: bool,
+    /// Blocks that are being freed by another thread than the owner's; that thread's alone.
+    pub(crate) freed: Freed,
     /// Neighbours in the list of pages with room.
     pub(crate) next: *mut PageHeader,
     pub(crate) prev: *mut PageHeader,
     /// Neighbours in the list of all pages of the slab.
     pub(crate) all_next: *mut PageHeader,
     pub(crate) all_prev: *mut PageHeader,
+}
+
+/// Blocks of a page strung together as its list of free blocks is, but not part of it yet.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Freed {
+    pub(crate) first: u16,
+    pub(crate) last: u16,
+    pub(crate) count: u16,
 }
 
 /// End of a page's list of free blocks.
@@ -72,8 +84,21 @@ struct Chunk {
 
 const ALL: u32 = u32::MAX;
 
-/// Pages that are kept present ahead of growth: 512 KiB, which is what a million inserts a second need in 8 ms.
-const AHEAD: u32 = 8;
+/// Pages for the owner that are neither used nor free for others.
+const STOCK: usize = 8;
+/// Pages that are kept present ahead of growth at least, and at most: 512 KiB and 8 MiB.
+const AHEAD: usize = 8;
+const MOST_AHEAD: usize = 128;
+/// Bytes of chunks from which on pages are prepared: not for keyspaces that are small beside the process.
+const MUCH: usize = 16 * CHUNK;
+/// Free pages present beyond what is wanted that are not worth a system call.
+const SLACK: usize = 8;
+
+/// How fast pages are handed out.
+#[derive(Default)]
+pub(crate) struct Pace {
+    per_second: usize,
+}
 
 const _: () = assert!(size_of::<PageHeader>() == 64 && size_of::<Chunk>() == 64);
 
@@ -107,13 +132,25 @@ impl PageHeader {
 
 /// Hands out pages and takes them back; gives memory back to the system.
 pub(crate) struct PagePool {
-    /// Chunks that have a free page, lowest first, so that high chunks drain.
-    roomy: Mutex<BTreeSet<ChunkPtr>>,
+    shared: Mutex<Shared>,
+    /// Pages for the owner of the keyspace, who alone locks this: so it never waits for the background thread, which
+    /// may have to wait for a processor while it holds the other lock.
+    stock: Mutex<Vec<FreePage>>,
     mapped: AtomicUsize,
-    /// Pages given back since the last trim.
-    given: AtomicUsize,
+    /// Pages handed out since the last look at the pace.
+    taken: AtomicUsize,
+    /// Pages kept present ahead of growth; 0 as long as there is little memory.
+    ahead: AtomicUsize,
     /// Whether the pages that are present run out.
     wants_prepare: AtomicBool,
+}
+
+#[derive(Default)]
+struct Shared {
+    /// Chunks that have a free page, lowest first, so that high chunks drain.
+    roomy: BTreeSet<ChunkPtr>,
+    /// Free pages in them whose memory is present.
+    present: usize,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -123,12 +160,74 @@ struct ChunkPtr(NonNull<Chunk>);
 // reference to the chunk.
 unsafe impl Send for ChunkPtr {}
 
+/// A page that is free, but not marked as such in its chunk.
+struct FreePage {
+    header: *mut PageHeader,
+    /// Whether its memory is there.
+    present: bool,
+}
+
+// SAFETY: a free page belongs to whoever holds it.
+unsafe impl Send for FreePage {}
+
+impl FreePage {
+    /// The page's chunk, and its index there.
+    fn place(&self) -> (ChunkPtr, usize) {
+        let index = (self.header.addr() & (CHUNK - 1)) / 64 - 1;
+        let chunk = self.header.cast::<u8>().map_addr(|a| a & !(CHUNK - 1)).cast::<Chunk>();
+        // SAFETY: headers do not begin at the start of a chunk, and chunks are not at address 0.
+        (ChunkPtr(unsafe { NonNull::new_unchecked(chunk) }), index)
+    }
+}
+
+impl Shared {
+    /// Takes a free page, one that is present if there is any; `None` if there is no chunk with a free page.
+    fn take(&mut self) -> Option<FreePage> {
+        let chunk = *self.roomy.first()?;
+        // SAFETY: chunks in the set are mapped, and their bits belong to the lock that the caller holds.
+        unsafe {
+            let head = chunk.0.as_ptr();
+            // A page whose memory is still there costs no page faults.
+            let candidates = if (*head).present != 0 { (*head).present } else { (*head).free };
+            let index = candidates.trailing_zeros() as usize;
+            let present = (*head).present >> index & 1 == 1;
+            self.present -= usize::from(present);
+            (*head).free &= !(1 << index);
+            (*head).present &= !(1 << index);
+            if (*head).free == 0 {
+                self.roomy.remove(&chunk);
+            }
+            Some(FreePage { header: head.cast::<u8>().add(64 * (1 + index)).cast(), present })
+        }
+    }
+
+    /// Takes a page back.
+    fn give(&mut self, page: FreePage) {
+        let (chunk, index) = page.place();
+        // SAFETY: the chunk is mapped while one of its pages is out; the lock is held by the caller.
+        unsafe {
+            (*chunk.0.as_ptr()).free |= 1 << index;
+            (*chunk.0.as_ptr()).present |= u32::from(page.present) << index;
+        }
+        self.present += usize::from(page.present);
+        self.roomy.insert(chunk);
+    }
+
+    /// The bits of a chunk: its free pages, and those of them that are present.
+    fn bits(chunk: ChunkPtr) -> (u32, u32) {
+        // SAFETY: the chunk is mapped, and its bits belong to the lock that the caller holds.
+        unsafe { ((*chunk.0.as_ptr()).free, (*chunk.0.as_ptr()).present) }
+    }
+}
+
 impl PagePool {
     pub(crate) fn new() -> Self {
         PagePool {
-            roomy: Mutex::default(),
+            shared: Mutex::default(),
+            stock: Mutex::default(),
             mapped: AtomicUsize::new(0),
-            given: AtomicUsize::new(0),
+            taken: AtomicUsize::new(0),
+            ahead: AtomicUsize::new(0),
             wants_prepare: AtomicBool::new(false),
         }
     }
@@ -138,55 +237,99 @@ impl PagePool {
         self.mapped.load(Ordering::Relaxed)
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeSet<ChunkPtr>> {
-        self.roomy.lock().expect("no holder of the pool's lock panics")
+    fn lock(&self) -> MutexGuard<'_, Shared> {
+        self.shared.lock().expect("no holder of the pool's lock panics")
     }
+
+    fn lock_stock(&self) -> MutexGuard<'_, Vec<FreePage>> {
+        self.stock.lock().expect("no holder of the stock's lock panics")
+    }
+
+    // --- the owner's side -------------------------------------------------------------------------
 
     /// A page for blocks of `block` units, empty.
     pub(crate) fn take(&self, block: u16) -> *mut PageHeader {
-        let mut roomy = self.lock();
-        let chunk = match roomy.first() {
-            Some(c) => *c,
-            None => self.add_chunk(&mut roomy),
-        };
-        // SAFETY: the chunk is mapped, its free bits belong to the lock that we hold, and a page
-        // whose bit was set belongs to nobody.
-        unsafe {
-            let head = chunk.0.as_ptr();
-            // A page whose memory is still there costs no page faults.
-            let candidates = if (*head).present != 0 { (*head).present } else { (*head).free };
-            let index = candidates.trailing_zeros() as usize;
-            (*head).free &= !(1 << index);
-            (*head).present &= !(1 << index);
-            if (*head).present.count_ones() < AHEAD / 2 {
+        let mut stock = self.lock_stock();
+        if stock.len() < STOCK / 2
+            && let Ok(mut shared) = self.shared.try_lock()
+        {
+            while stock.len() < STOCK
+                && let Some(page) = shared.take()
+            {
+                stock.push(page);
+            }
+            if shared.present < self.ahead.load(Ordering::Relaxed) / 2 {
                 self.wants_prepare.store(true, Ordering::Relaxed);
             }
-            if (*head).free == 0 {
-                roomy.remove(&chunk);
-            }
-            let page: *mut PageHeader = head.cast::<u8>().add(64 * (1 + index)).cast();
-            let first = PageHeader::first_unit(page);
+        }
+        let page = stock.pop().unwrap_or_else(|| self.take_first()).header;
+        self.taken.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: a free page is ours; its header is mapped.
+        unsafe {
             page.write(PageHeader {
                 block,
                 free: NONE,
-                bump: first,
+                bump: PageHeader::first_unit(page),
                 used: 0,
                 list: 0,
                 listed: false,
+                freed: Freed::default(),
                 next: ptr::null_mut(),
                 prev: ptr::null_mut(),
                 all_next: ptr::null_mut(),
                 all_prev: ptr::null_mut(),
             });
-            page
+        }
+        page
+    }
+
+    /// A page when there is none in stock: of a new chunk, if need be.
+    #[cold]
+    fn take_first(&self) -> FreePage {
+        let found = self.lock().take();
+        found.unwrap_or_else(|| {
+            let chunk = self.map();
+            let mut shared = self.lock();
+            shared.roomy.insert(chunk);
+            shared.take().expect("the chunk has free pages")
+        })
+    }
+
+    /// Takes a page back, for later use.
+    ///
+    /// # Safety
+    /// `page` came from `take` of this pool and nothing points into it any more.
+    pub(crate) unsafe fn give(&self, page: *mut PageHeader) {
+        let mut stock = self.lock_stock();
+        stock.push(FreePage { header: page, present: true });
+        if stock.len() > STOCK
+            && let Ok(mut shared) = self.shared.try_lock()
+        {
+            stock.drain(STOCK / 2..).for_each(|page| shared.give(page));
         }
     }
 
-    fn add_chunk(&self, roomy: &mut BTreeSet<ChunkPtr>) -> ChunkPtr {
-        let chunk = ChunkPtr(map_chunk());
-        self.mapped.fetch_add(CHUNK, Ordering::Relaxed);
-        roomy.insert(chunk);
-        chunk
+    /// Takes pages back from any thread.
+    ///
+    /// # Safety
+    /// As for `give`, for each of the pages.
+    pub(crate) unsafe fn give_all(&self, pages: impl Iterator<Item = *mut PageHeader>) {
+        pages.for_each(|header| self.lock().give(FreePage { header, present: true }));
+    }
+
+    /// Called about ten times a second: how many pages are handed out decides how many are kept present, ahead of use or
+    /// after it. Returns how many may stay present, if there are more.
+    pub(crate) fn pace(&self, pace: &mut Pace) -> Option<usize> {
+        let taken = self.taken.swap(0, Ordering::Relaxed);
+        pace.per_second = pace.per_second - pace.per_second.div_ceil(10) + taken;
+        let ahead = if self.mapped() < MUCH { 0 } else { (AHEAD + pace.per_second / 4).min(MOST_AHEAD) };
+        self.ahead.store(ahead, Ordering::Relaxed);
+        let keep = ahead + 2 * pace.per_second;
+        let mut shared = self.shared.try_lock().ok()?;
+        if taken == 0 {
+            self.lock_stock().drain(..).for_each(|page| shared.give(page));
+        }
+        (shared.present > keep + SLACK).then_some(keep)
     }
 
     /// Whether [`PagePool::prepare`] is worth a call.
@@ -200,40 +343,46 @@ impl PagePool {
         self.wants_prepare.store(false, Ordering::Relaxed);
     }
 
+    // --- the background thread's side -------------------------------------------------------------
+
     /// Makes the pages present that will be taken next, so that whoever takes them meets no page faults.
     pub(crate) fn prepare(&self) {
-        while let Some((chunk, index)) = self.next_absent() {
+        while self.lock().present < self.ahead.load(Ordering::Relaxed) {
+            let (chunk, index) = self.next_absent();
             // SAFETY: the chunk stays mapped, since only this thread unmaps. The page is free, or was taken in the
             // meantime: making memory present does not change it.
             let done = unsafe { populate(chunk.0.as_ptr().cast::<u8>().add(index * PAGE)) };
             if !done {
                 return;
             }
-            let _roomy = self.lock();
+            let mut shared = self.lock();
             // SAFETY: the lock is held.
             unsafe {
                 let head = chunk.0.as_ptr();
-                (*head).present |= (*head).free & 1 << index;
+                let now = (*head).free & !(*head).present & 1 << index;
+                (*head).present |= now;
+                shared.present += now.count_ones() as usize;
             }
         }
     }
 
-    /// The first free page that is not present, unless enough are.
-    fn next_absent(&self) -> Option<(ChunkPtr, usize)> {
-        let mut roomy = self.lock();
-        let mut present = 0;
-        for chunk in roomy.iter() {
-            // SAFETY: chunks in the set are mapped; their bits belong to the lock that we hold.
-            let (free, here) = unsafe { ((*chunk.0.as_ptr()).free, (*chunk.0.as_ptr()).present) };
-            present += here.count_ones();
-            if present >= AHEAD {
-                return None;
-            }
-            if free & !here != 0 {
-                return Some((*chunk, (free & !here).trailing_zeros() as usize));
+    /// The first free page that is not present.
+    fn next_absent(&self) -> (ChunkPtr, usize) {
+        for chunk in &self.lock().roomy {
+            let (free, present) = Shared::bits(*chunk);
+            if free & !present != 0 {
+                return (*chunk, (free & !present).trailing_zeros() as usize);
             }
         }
-        Some((self.add_chunk(&mut roomy), 0))
+        let chunk = self.map();
+        self.lock().roomy.insert(chunk);
+        (chunk, 0)
+    }
+
+    fn map(&self) -> ChunkPtr {
+        let chunk = ChunkPtr(map_chunk());
+        self.mapped.fetch_add(CHUNK, Ordering::Relaxed);
+        chunk
     }
 
     fn unmap(&self, chunk: ChunkPtr) {
@@ -245,66 +394,56 @@ impl PagePool {
         self.mapped.fetch_sub(CHUNK, Ordering::Relaxed);
     }
 
-    /// Takes a page back. Its memory goes back to the system with the next `trim`.
-    ///
-    /// # Safety
-    /// `page` came from `take` of this pool and nothing points into it any more.
-    pub(crate) unsafe fn give(&self, page: *mut PageHeader) {
-        let index = (page.addr() & (CHUNK - 1)) / 64 - 1;
-        let chunk = page.cast::<u8>().map_addr(|a| a & !(CHUNK - 1)).cast::<Chunk>();
-        self.given.fetch_add(1, Ordering::Relaxed);
-        let mut roomy = self.lock();
-        // SAFETY: the chunk is mapped while one of its pages is out; the lock is held.
-        unsafe {
-            (*chunk).free |= 1 << index;
-            (*chunk).present |= 1 << index;
-            roomy.insert(ChunkPtr(NonNull::new_unchecked(chunk)));
-        }
-    }
-
-    /// Whether pages were given back since the last trim.
-    pub(crate) fn wants_trim(&self) -> bool {
-        self.given.load(Ordering::Relaxed) > 0
-    }
-
     /// Gives the memory of all free pages back to the system, and whole chunks if nothing is left in them.
     #[cfg(test)]
     pub(crate) fn trim(&self) {
-        while self.trim_chunk() {}
+        let stock = std::mem::take(&mut *self.lock_stock());
+        stock.into_iter().for_each(|page| self.lock().give(page));
+        while self.trim_chunk(0) {}
     }
 
-    /// Gives the memory of the free pages of one chunk (2 MiB) back to the system, and the whole chunk if nothing is
-    /// left in it; false if there was nothing to do.
+    /// Gives the memory of free pages of one chunk (2 MiB) back to the system, and the whole chunk if nothing is left in
+    /// it, so that no less than `keep` pages stay present; false if there was nothing to do.
     /// The lock is not held during the system calls, so that others can take pages meanwhile.
-    pub(crate) fn trim_chunk(&self) -> bool {
-        self.given.store(0, Ordering::Relaxed);
-        let mut roomy = self.lock();
-        // SAFETY: chunks in the set are mapped; their bits belong to the lock that we hold.
-        let found = roomy.iter().rev().copied().find(|c| unsafe { (*c.0.as_ptr()).present != 0 });
-        let Some(chunk) = found else { return false };
-        let head = chunk.0.as_ptr();
-        // Out of the set and without free pages, so that nobody takes them meanwhile.
-        roomy.remove(&chunk);
-        // SAFETY: as above.
-        let (free, present) = unsafe { ((*head).free, (*head).present) };
-        if free == ALL {
-            drop(roomy);
+    pub(crate) fn trim_chunk(&self, keep: usize) -> bool {
+        let mut shared = self.lock();
+        let excess = shared.present.saturating_sub(keep);
+        let found = shared.roomy.iter().rev().copied().find(|chunk| Shared::bits(*chunk).1 != 0);
+        let Some(chunk) = found.filter(|_| excess > 0) else { return false };
+        let (free, present) = Shared::bits(chunk);
+        let count = present.count_ones() as usize;
+        if free == ALL && count <= excess {
+            shared.roomy.remove(&chunk);
+            shared.present -= count;
+            drop(shared);
             self.unmap(chunk);
             return true;
         }
-        // SAFETY: as above.
-        unsafe { ((*head).free, (*head).present) = (0, 0) };
-        drop(roomy);
-        for index in (0..PAGES).filter(|i| present >> i & 1 == 1) {
+        // The last ones, as the first ones are taken first.
+        let kept = (0..PAGES as u32).filter(|i| present >> i & 1 == 1).take(count.saturating_sub(excess));
+        let released = present & !kept.fold(0, |bits, i| bits | 1 << i);
+        let head = chunk.0.as_ptr();
+        // Not free, so that nobody takes them meanwhile.
+        // SAFETY: the lock is held.
+        unsafe {
+            (*head).free &= !released;
+            (*head).present &= !released;
+        }
+        shared.present -= released.count_ones() as usize;
+        if free == released {
+            shared.roomy.remove(&chunk);
+        }
+        drop(shared);
+        for index in (0..PAGES).filter(|i| released >> i & 1 == 1) {
             // SAFETY: the page is free and ours alone; the headers before page 0 are kept.
             unsafe {
                 release(head.cast::<u8>().add(index * PAGE), if index == 0 { HEADERS } else { 0 });
             }
         }
-        let mut roomy = self.lock();
+        let mut shared = self.lock();
         // SAFETY: the lock is held. Pages given back meanwhile have set their own bits.
-        unsafe { (*head).free |= free };
-        roomy.insert(chunk);
+        unsafe { (*head).free |= released };
+        shared.roomy.insert(chunk);
         true
     }
 }
@@ -312,8 +451,10 @@ impl PagePool {
 impl Drop for PagePool {
     fn drop(&mut self) {
         // Slabs keep the pool alive, so there are none, and every page is back.
-        let roomy = std::mem::take(&mut *self.lock());
-        roomy.into_iter().for_each(|chunk| self.unmap(chunk));
+        let stock = std::mem::take(&mut *self.lock_stock());
+        let mut shared = std::mem::take(&mut *self.lock());
+        stock.into_iter().for_each(|page| shared.give(page));
+        shared.roomy.into_iter().for_each(|chunk| self.unmap(chunk));
     }
 }
 

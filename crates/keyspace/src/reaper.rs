@@ -13,7 +13,7 @@ use crate::types::Object;
 use crate::value::Blob;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -34,8 +34,8 @@ enum Garbage {
     Blob(Blob),
     /// A collection with blocks in the slab of this number.
     Object(Box<Object>, u64),
-    /// Free pages, to be given back to the system.
-    Pages(Arc<PagePool>),
+    /// Free pages, to be given back to the system but for so many.
+    Pages(Arc<PagePool>, usize),
     /// Free pages, to be made present.
     Ahead(Arc<PagePool>),
 }
@@ -54,12 +54,6 @@ struct Shared {
     freed: AtomicU64,
     /// Blocks that the owner has to take back.
     runs: Mutex<Vec<Run>>,
-}
-
-impl Shared {
-    fn lock_runs(&self) -> MutexGuard<'_, Vec<Run>> {
-        self.runs.lock().expect("no holder of the lock panics")
-    }
 }
 
 impl Reaper {
@@ -90,9 +84,9 @@ impl Reaper {
         }
     }
 
-    /// Has the free pages of a pool given back to the system.
-    pub(crate) fn trim(&mut self, pool: &Arc<PagePool>) {
-        self.send(0, Garbage::Pages(Arc::clone(pool)));
+    /// Has the free pages of a pool given back to the system, but for `keep`.
+    pub(crate) fn trim(&mut self, pool: &Arc<PagePool>, keep: usize) {
+        self.send(0, Garbage::Pages(Arc::clone(pool), keep));
     }
 
     /// Has the memory of the pages that a pool gives out next made present.
@@ -106,7 +100,8 @@ impl Reaper {
         if self.thread.is_none() {
             return Vec::new();
         }
-        let mut runs = self.shared.lock_runs();
+        // Not now, if the thread is just handing in some.
+        let Ok(mut runs) = self.shared.runs.try_lock() else { return Vec::new() };
         let rest = runs.len().saturating_sub(max);
         runs.split_off(rest)
     }
@@ -114,7 +109,8 @@ impl Reaper {
     /// Whether nothing waits to be freed, and no blocks wait to be taken back.
     pub(crate) fn is_idle(&self) -> bool {
         self.thread.is_none()
-            || (self.shared.pending.load(Ordering::Acquire) == 0 && self.shared.lock_runs().is_empty())
+            || (self.shared.pending.load(Ordering::Acquire) == 0
+                && self.shared.runs.try_lock().is_ok_and(|runs| runs.is_empty()))
     }
 
     /// Objects that wait to be freed, and objects freed so far.
@@ -176,8 +172,8 @@ fn run(garbage: &Receiver<Garbage>, shared: &Shared) {
                 hand_back(shared, members, |bin| object.free(bin));
                 1
             }
-            Garbage::Pages(pool) => {
-                while pool.trim_chunk() {
+            Garbage::Pages(pool, keep) => {
+                while pool.trim_chunk(keep) {
                     // The system holds a lock over the address space meanwhile, for which page faults of the owner
                     // wait: never in one go.
                     std::thread::sleep(BETWEEN_CHUNKS);
@@ -199,7 +195,8 @@ fn run(garbage: &Receiver<Garbage>, shared: &Shared) {
 fn hand_back(shared: &Shared, members: u64, free: impl FnOnce(&mut Bin<'_>)) {
     let mut runs = Runs::new(members);
     free(&mut Bin::Later(&mut runs));
-    shared.lock_runs().extend(runs.into_runs());
+    let runs: Vec<Run> = runs.into_runs().collect();
+    shared.runs.lock().expect("no holder of the lock panics").extend(runs);
 }
 
 /// Lets the owner of the keyspace go first if both share a core.

@@ -4,9 +4,8 @@
 //! pages at once, without visiting the blocks.
 #![allow(unsafe_code)]
 
-use crate::pages::{NONE, PAGE, PageHeader, PagePool, UNIT};
+use crate::pages::{Freed, NONE, PAGE, PageHeader, PagePool, UNIT};
 use std::alloc;
-use std::collections::HashMap;
 use std::ops::Range;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
@@ -171,12 +170,15 @@ impl Slab {
         }
         // SAFETY: the blocks of the run were in use, in a page of ours, and nobody uses them any more.
         unsafe {
-            let page = PageHeader::of(run.page.as_ptr());
-            let last = PageHeader::base(page).add(run.last as usize * UNIT);
-            last.cast::<u16>().write((*page).free);
-            (*page).free = run.first;
-            (*page).used -= run.count;
-            self.used -= run.count as usize * (*page).block as usize * UNIT;
+            let (page, freed) = (run.page, run.freed);
+            (*page).used -= freed.count;
+            self.used -= freed.count as usize * (*page).block as usize * UNIT;
+            // In a page that goes away the list does not matter, and the blocks are not in the cache.
+            if (*page).used > 0 {
+                let last = PageHeader::base(page).add(freed.last as usize * UNIT);
+                last.cast::<u16>().write((*page).free);
+                (*page).free = freed.first;
+            }
             if !(*page).listed {
                 self.list(page);
             }
@@ -186,7 +188,8 @@ impl Slab {
         }
     }
 
-    /// Drops a page without blocks, unless it is the last one in its list, in case that a block is wanted soon.
+    /// Drops a page without blocks, unless it is the last one in its list, in case that a block is wanted soon: then
+    /// it is as a new one.
     ///
     /// # Safety
     /// `page` is ours, listed, and holds no block.
@@ -194,6 +197,8 @@ impl Slab {
         // SAFETY: as promised by the caller.
         unsafe {
             if (*page).next.is_null() && (*page).prev.is_null() {
+                (*page).free = NONE;
+                (*page).bump = PageHeader::first_unit(page);
                 self.any_empty = true;
             } else {
                 self.drop_page(page);
@@ -372,53 +377,57 @@ fn big_layout(bytes: usize) -> alloc::Layout {
     alloc::Layout::from_size_align(block_size(bytes), 8).expect("far smaller than isize::MAX")
 }
 
-/// Blocks of one page, strung together as its list of free blocks is, but not part of it yet.
+/// Blocks of one page that were freed elsewhere.
 pub(crate) struct Run {
     slab: u64,
-    /// An address in the page.
-    page: NonNull<u8>,
-    first: u16,
-    last: u16,
-    count: u16,
+    page: *mut PageHeader,
+    freed: Freed,
 }
 
 // SAFETY: the blocks of a run belong to whoever holds it.
 unsafe impl Send for Run {}
 
 /// Blocks of one slab that are freed on another thread than its owner's: strung together by page, so that
-/// the owner takes them back page by page, not block by block.
+/// the owner takes them back page by page, not block by block. What is strung together so far stands in the
+/// pages' headers, so there is one such thread, with one of these at a time.
 pub struct Runs {
     slab: u64,
-    pages: HashMap<usize, Run>,
+    pages: Vec<*mut PageHeader>,
 }
 
 impl Runs {
     /// For blocks of the slab with this number.
     pub(crate) fn new(slab: u64) -> Runs {
-        Runs { slab, pages: HashMap::new() }
+        Runs { slab, pages: Vec::new() }
     }
 
     /// # Safety
     /// `block` is in use, of a slab with this number, and nobody uses it any more.
     unsafe fn add(&mut self, block: NonNull<u8>) {
         let unit = ((block.as_ptr().addr() & (PAGE - 1)) / UNIT) as u16;
-        let page = block.as_ptr().addr() / PAGE;
-        let run = self.pages.entry(page).or_insert(Run {
-            slab: self.slab,
-            page: block,
-            first: NONE,
-            last: unit,
-            count: 0,
-        });
-        // SAFETY: the block is ours as long as the run is, and has at least 8 bytes.
-        unsafe { block.as_ptr().cast::<u16>().write(run.first) };
-        run.first = unit;
-        run.count += 1;
+        // SAFETY: the page's blocks that are freed here are this thread's; the block is ours as long as the run is,
+        // and has at least 8 bytes.
+        unsafe {
+            let page = PageHeader::of(block.as_ptr());
+            let freed = &raw mut (*page).freed;
+            if (*freed).count == 0 {
+                freed.write(Freed { first: NONE, last: unit, count: 0 });
+                self.pages.push(page);
+            }
+            block.as_ptr().cast::<u16>().write((*freed).first);
+            (*freed).first = unit;
+            (*freed).count += 1;
+        }
     }
 
     /// What was collected, one run per page.
     pub(crate) fn into_runs(self) -> impl Iterator<Item = Run> {
-        self.pages.into_values()
+        let slab = self.slab;
+        self.pages.into_iter().map(move |page| {
+            // SAFETY: as in `add`; what follows begins a new run.
+            let freed = unsafe { std::mem::take(&mut (*page).freed) };
+            Run { slab, page, freed }
+        })
     }
 }
 
@@ -469,14 +478,16 @@ unsafe fn is_full(page: *mut PageHeader) -> bool {
 impl Drop for Slab {
     fn drop(&mut self) {
         let mut page = self.all;
-        while !page.is_null() {
-            // SAFETY: pages in the list are ours, and whoever drops the slab no longer uses its blocks.
-            unsafe {
-                let next = (*page).all_next;
-                self.pool.give(page);
-                page = next;
+        let pages = std::iter::from_fn(|| {
+            let this = page;
+            if !this.is_null() {
+                // SAFETY: pages in the list are ours; the next one is read before this one is given back.
+                page = unsafe { (*this).all_next };
             }
-        }
+            (!this.is_null()).then_some(this)
+        });
+        // SAFETY: whoever drops the slab no longer uses its blocks.
+        unsafe { self.pool.give_all(pages) };
     }
 }
 

@@ -779,7 +779,9 @@ impl<L: Layout> Table<L> {
                 continue;
             }
             last = segment;
-            for block in Self::blocks(segment) {
+            let blocks = Self::blocks(segment);
+            blocks.iter().for_each(|block| prefetch(block.0.as_ptr()));
+            for block in blocks {
                 let bytes = if any_big { size(block) } else { 1 };
                 // SAFETY: the table held the only reference to the block, and nobody sees the table again.
                 unsafe { bin.free(block.get(), bytes) };

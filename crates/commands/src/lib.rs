@@ -48,6 +48,7 @@ mod syntax;
 mod table;
 #[cfg(test)]
 mod testing;
+mod tracking;
 mod transaction;
 mod watches;
 

@@ -48,6 +48,7 @@ groups! {
     sorted_sets
     streams
     strings
+    tracking
     transactions
 }
 

@@ -264,6 +264,12 @@ impl Blocking {
         }
     }
 
+    /// Whether a key has changed that somebody waits for.
+    #[inline]
+    pub(crate) fn has_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
     /// The next key that has changed, and the number of the first ticket that is too late to be served for it.
     pub(crate) fn next_ready(&mut self) -> Option<(usize, Box<[u8]>, u64)> {
         let (db, key) = self.ready.pop_front()?;

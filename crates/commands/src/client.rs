@@ -4,6 +4,7 @@ use carnelian_resp::Protocol;
 
 use crate::links::{ClientId, Close};
 use crate::pubsub::Subscriptions;
+use crate::tracking::{Mode, Options};
 use crate::transaction::Transaction;
 
 /// Whether replies are sent.
@@ -74,6 +75,8 @@ pub(crate) struct Client {
     pub(crate) watched: Vec<(usize, Box<[u8]>)>,
     /// What it listens to; none without a single subscription.
     pub(crate) subscriptions: Option<Box<Subscriptions>>,
+    /// How it tracks keys, if it does.
+    pub(crate) tracking: Option<Box<Mode>>,
 }
 
 impl Client {
@@ -97,6 +100,7 @@ impl Client {
             transaction: None,
             watched: Vec::new(),
             subscriptions: None,
+            tracking: None,
         }
     }
 
@@ -127,28 +131,38 @@ impl Client {
         self.subscriptions.as_ref().map_or([0; 3], |subscriptions| subscriptions.counts())
     }
 
-    /// The flags as CLIENT LIST shows them.
+    /// How it tracks keys; nothing if it does not.
+    fn tracking_options(&self) -> Options {
+        self.tracking.as_ref().map_or(Options::empty(), |mode| mode.options)
+    }
+
+    /// The flags as CLIENT LIST shows them, in its order.
     pub(crate) fn flag_letters(&self) -> String {
-        let monitor = self.flags.contains(ClientFlags::MONITOR).then_some('O');
-        let subscriber = self.subscriptions.is_some().then_some('P');
-        let transaction = self.transaction.is_some().then_some('x');
-        let flags = FLAG_LETTERS.iter().filter(|(flag, _)| self.flags.contains(*flag)).map(|f| f.1);
-        let first = [monitor, subscriber, transaction];
-        let letters: String = first.into_iter().flatten().chain(flags).collect();
+        let has = |flag| self.flags.contains(flag);
+        let letters = [
+            ('O', has(ClientFlags::MONITOR)),
+            ('P', self.subscriptions.is_some()),
+            ('x', self.transaction.is_some()),
+            ('b', self.flags.intersects(ClientFlags::PAUSED | ClientFlags::BLOCKED)),
+            ('t', self.tracking.is_some()),
+            ('R', self.tracking_options().contains(Options::BROKEN)),
+            ('B', self.tracking_options().contains(Options::BCAST)),
+            ('d', has(ClientFlags::SPOILED)),
+            ('U', has(ClientFlags::UNIX_SOCKET)),
+            ('e', has(ClientFlags::NO_EVICT)),
+            ('T', has(ClientFlags::NO_TOUCH)),
+            ('I', has(ClientFlags::IMPORT_SOURCE)),
+        ];
+        let letters: String = letters.iter().filter(|(_, shown)| *shown).map(|(letter, _)| *letter).collect();
         if letters.is_empty() { "N".to_owned() } else { letters }
     }
-}
 
-/// How CLIENT LIST shows most flags, in its order.
-const FLAG_LETTERS: [(ClientFlags, char); 7] = [
-    (ClientFlags::PAUSED, 'b'),
-    (ClientFlags::BLOCKED, 'b'),
-    (ClientFlags::SPOILED, 'd'),
-    (ClientFlags::UNIX_SOCKET, 'U'),
-    (ClientFlags::NO_EVICT, 'e'),
-    (ClientFlags::NO_TOUCH, 'T'),
-    (ClientFlags::IMPORT_SOURCE, 'I'),
-];
+    /// The number of the client that receives its invalidations: 0 for itself, -1 if it tracks nothing.
+    pub(crate) fn redirect(&self) -> i64 {
+        let redirect = |mode: &Mode| mode.redirect.map_or(0, |id| id.serial as i64);
+        self.tracking.as_deref().map_or(-1, redirect)
+    }
+}
 
 /// The connected clients by slot.
 #[derive(Default)]

@@ -2,6 +2,7 @@
 
 pub(crate) mod client;
 mod filter;
+mod tracking;
 
 use carnelian_resp::{Protocol, number};
 use subtle::ConstantTimeEq;
@@ -225,6 +226,7 @@ fn quit(cx: &mut Ctx<'_>) -> Result<(), Error> {
 fn reset(cx: &mut Ctx<'_>) -> Result<(), Error> {
     transaction::discard_all(cx);
     pubsub::leave_all(cx);
+    tracking::end(cx);
     let authenticated = !cx.state.auth_required();
     let client = cx.client();
     client.db = 0;

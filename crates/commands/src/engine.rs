@@ -1,7 +1,7 @@
 //! The one way to execute a command: look it up, check it, run it, account for it.
 
 use carnelian_config::{Config, Directive, LoadError, ShutdownFlags};
-use carnelian_keyspace::{Change, Key, Keyspace};
+use carnelian_keyspace::{Cause, Change, Key, Keyspace};
 use carnelian_resp::{Argv, Batch, Limits, ProtocolError, ReplyBuf};
 
 use crate::args;
@@ -23,6 +23,7 @@ use crate::scripting::Scripting;
 use crate::settings::Settings;
 use crate::stats::Stats;
 use crate::table::{CommandId, Found, Table};
+use crate::tracking::{Origin, Post, Tracking};
 use crate::transaction;
 use crate::watches::Watches;
 
@@ -115,6 +116,7 @@ pub(crate) struct State {
     pub(crate) persistence: Persistence,
     /// What keeps commands from running.
     pub(crate) gate: Gate,
+    pub(crate) tracking: Tracking,
     /// Clients that see every command.
     pub(crate) monitors: Vec<ClientId>,
     /// The latest slow and large commands.
@@ -158,6 +160,7 @@ struct Call<'a> {
     /// Unix time in microseconds, as the command sees it.
     now_us: u64,
     may_block: bool,
+    by_script: bool,
 }
 
 /// A command that has run.
@@ -215,6 +218,9 @@ fn call_handler<'a>(
         state.effects.finish(keyspace, changed, db, call.argv);
         state.note_logged(call.slot);
     }
+    if keyspace.is_recording() {
+        state.track(keyspace, links, (row, call.argv), call.slot, call.by_script);
+    }
     if keyspace.has_events() {
         notifications::publish(keyspace, state, links);
     }
@@ -267,7 +273,8 @@ impl State {
     }
 
     fn disconnected(&mut self, id: ClientId) {
-        if let Some(client) = self.clients.remove(id) {
+        if let Some(mut client) = self.clients.remove(id) {
+            self.tracking.forget(&mut client);
             self.watches.forget(id.slot, &client.watched);
             if let Some(subscriptions) = client.subscriptions {
                 self.pubsub.forget(id.slot, *subscriptions);
@@ -422,19 +429,27 @@ impl State {
         error
     }
 
-    /// Tells those who wait for keys or watch them which ones have changed.
-    pub(crate) fn note_changes(&mut self, keyspace: &mut Keyspace) {
-        let State { blocking, watches, clients, .. } = self;
-        let mut spoil = |slot: u32| clients.at(slot as usize).flags |= ClientFlags::SPOILED;
-        let mut swaps = Vec::new();
+    /// Tells those who wait for keys, watch them or keep copies which ones have changed.
+    pub(crate) fn note_changes(&mut self, keyspace: &mut Keyspace, links: &mut dyn Links, origin: Origin) {
+        let State { blocking, watches, tracking, clients, pubsub, .. } = self;
+        let mut post = Post { clients, outbox: &mut pubsub.outbox, links };
+        let spoil = |clients: &mut Clients, slot| clients.at(slot as usize).flags |= ClientFlags::SPOILED;
+        let (mut swaps, mut flushed) = (Vec::new(), false);
         keyspace.drain_changes(&mut |change| match change {
-            Change::Key { db, key } => {
+            Change::Key { db, key, cause } => {
                 blocking.note(db, key);
-                watches.changed(db, key, &mut spoil);
+                if cause != Cause::Aside {
+                    watches.changed(db, key, &mut |slot| spoil(post.clients, slot));
+                    tracking.changed(&mut post, key, cause, origin);
+                }
             }
             Change::Flush { db } => {
                 blocking.note_all(db);
-                watches.flushed(db, &mut spoil);
+                watches.flushed(db, &mut |slot| spoil(post.clients, slot));
+                // One command may have emptied several databases.
+                if !std::mem::replace(&mut flushed, true) {
+                    tracking.flushed(&mut post, origin);
+                }
             }
             Change::Swap { a, b } => {
                 blocking.note_all(a);
@@ -443,11 +458,14 @@ impl State {
             }
         });
         for pair in swaps {
+            if !(keyspace.is_empty(pair.0) && keyspace.is_empty(pair.1)) {
+                tracking.flushed(&mut post, origin);
+            }
             let mut exists = |db: usize, key: &[u8]| {
                 let key = keyspace.key(key);
                 keyspace.peek(db, key).is_some()
             };
-            watches.swapped(pair, &mut exists, &mut spoil);
+            watches.swapped(pair, &mut exists, &mut |slot| spoil(post.clients, slot));
             // Looking has removed what was due already when it came: that is no change for those who had no such key.
             keyspace.drain_changes(&mut |_| {});
         }
@@ -460,7 +478,7 @@ impl Ctx<'_> {
     pub(crate) fn call(&mut self, id: CommandId, argv: Argv<'_>, out: &mut ReplyBuf) {
         let key = self.state.first_key(self.keyspace, Found::Command(id), argv);
         let (slot, now_us) = (self.client, self.now_us);
-        let call = Call { argv, key, slot, id, now_us, may_block: false };
+        let call = Call { argv, key, slot, id, now_us, may_block: false, by_script: false };
         let ran = call_handler(self.keyspace, self.state, self.links, &call, out);
         self.state.show(self.links, slot, &ran, out);
         self.state.account(self.links, &call, &ran);
@@ -494,6 +512,7 @@ impl Engine {
             pubsub: PubSub::default(),
             persistence: Persistence::new(options.storage, options.now_us / 1_000_000),
             gate: Gate::default(),
+            tracking: Tracking::default(),
             monitors: Vec::new(),
             command_logs: CommandLogs::default(),
             redacted: Vec::new(),
@@ -771,13 +790,27 @@ impl Engine {
         if next != Next::Wait && !self.state.clients.at(slot).ends_reply() {
             out.truncate(mark);
         }
-        if self.keyspace.has_changes() {
-            self.serve_waiting(links);
+        if self.keyspace.is_recording() {
+            self.settle(links, slot, prepared.found, next);
         }
         if self.state.pubsub.outbox.has_own() {
             self.state.pubsub.outbox.append_own(out);
         }
         next
+    }
+
+    /// After a command: what concerns clients that wait for keys, or keep copies.
+    #[cold]
+    fn settle(&mut self, links: &mut dyn Links, slot: usize, found: Found, next: Next) {
+        if next != Next::Wait {
+            self.end_tracked(links, slot, found);
+        }
+        if self.keyspace.has_changes() || self.state.blocking.has_ready() {
+            self.serve_waiting(links);
+        }
+        if self.state.tracking.is_on() {
+            self.state.limit_tracking(&mut self.keyspace, links);
+        }
     }
 
     /// Runs a command that has passed all checks.
@@ -803,7 +836,15 @@ impl Engine {
             state.touch = touch;
             keyspace.set_touch(touch);
         }
-        let call = Call { argv: prepared.argv, key: prepared.key, slot, id, now_us, may_block: true };
+        let call = Call {
+            argv: prepared.argv,
+            key: prepared.key,
+            slot,
+            id,
+            now_us,
+            may_block: true,
+            by_script: false,
+        };
         let mut ran = call_handler(keyspace, state, links, &call, out);
         if !state.blocking.is_retry() {
             state.show(links, slot, &ran, out);
@@ -849,6 +890,7 @@ impl Engine {
             self.cron(links, now_ms);
             self.target(links).check_save_points();
             self.target(links).check_log_growth();
+            self.state.limit_tracking(&mut self.keyspace, links);
         }
         if is_due(self.state.next_compact_ms, now_ms) {
             let pause = if self.keyspace.compact() { COMPACT_MS } else { CRON_MS };
@@ -864,10 +906,13 @@ impl Engine {
         if self.keyspace.has_events() {
             notifications::publish(&mut self.keyspace, &mut self.state, links);
         }
-        if self.keyspace.has_changes() {
+        if self.keyspace.has_changes() || self.state.blocking.has_ready() {
             self.serve_waiting(links);
         }
-        self.keyspace.set_recording(!self.state.blocking.is_empty() || !self.state.watches.is_empty());
+        self.state.broadcast(links);
+        let state = &self.state;
+        self.keyspace
+            .set_recording(!state.blocking.is_empty() || !state.watches.is_empty() || state.tracking.is_on());
         let logging = self.target(links).drive_log(now_us).map(|pause| now_ms + pause);
         let wakes = [self.state.pauses.deadline(), self.state.blocking.deadline_ms(), work, saving, logging];
         let wake = self.state.next_cron_ms.min(self.state.next_compact_ms);

@@ -187,7 +187,7 @@ impl Error {
 const SHOWN: usize = 128;
 
 /// What an error shows of an argument: at most `max` bytes, and nothing from a zero byte on.
-fn shown(arg: &[u8], max: usize) -> &[u8] {
+pub(crate) fn shown(arg: &[u8], max: usize) -> &[u8] {
     let end = memchr::memchr(0, arg).unwrap_or(arg.len());
     &arg[..end.min(max)]
 }

@@ -49,6 +49,7 @@ mod syntax;
 mod table;
 #[cfg(test)]
 mod testing;
+mod tracking;
 mod transaction;
 mod watches;
 

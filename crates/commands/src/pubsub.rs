@@ -19,7 +19,8 @@ use crate::help;
 use crate::links::Links;
 use crate::row::{Flags, Group, KeyFlags, KeySpec, Row};
 
-use delivery::{Frames, Message, Outbox, Payload};
+pub(crate) use delivery::Outbox;
+use delivery::{Frames, Message, Payload};
 pub(crate) use topics::Subscriptions;
 use topics::{Listeners, Topics};
 

@@ -10,6 +10,7 @@ use crate::context::Ctx;
 use crate::error::Error;
 use crate::row::{Acl, Flags, Group, KeyFlags, KeySpec, Row};
 use crate::table::CommandId;
+use crate::tracking::Origin;
 
 pub(crate) static ROWS: &[Row] = &[DISCARD, EXEC, MULTI, UNWATCH, WATCH];
 
@@ -161,10 +162,16 @@ fn has_spoiled_watch(cx: &mut Ctx<'_>) -> bool {
         let key = cx.keyspace.key(key);
         cx.keyspace.peek(*db, key);
     }
-    cx.state.note_changes(cx.keyspace);
+    note_changes(cx);
     let client: &mut Client = cx.client();
     client.watched = watched;
     client.flags.contains(ClientFlags::SPOILED)
+}
+
+/// Notes what has expired before a watch is looked at, or begins.
+fn note_changes(cx: &mut Ctx<'_>) {
+    let origin = Origin { running: Some(cx.client().id), by_script: false };
+    cx.state.note_changes(cx.keyspace, cx.links, origin);
 }
 
 const WATCH: Row = Row {
@@ -189,7 +196,7 @@ fn watch(cx: &mut Ctx<'_>) -> Result<(), Error> {
         // Looking removes a key that has expired, which is nobody's change any more once it is noted.
         let hashed = cx.keyspace.key(key);
         let exists = cx.keyspace.peek(db, hashed).is_some();
-        cx.state.note_changes(cx.keyspace);
+        note_changes(cx);
         let client = cx.state.clients.at(cx.client);
         if client.watched.iter().any(|(d, k)| *d == db && **k == *key) {
             continue;

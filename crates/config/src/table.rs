@@ -515,7 +515,7 @@ pub static ROWS: &[Row] = &[
     row("tls-session-cache-size", "20480", int(0, I32_MAX)),
     row("tls-session-cache-timeout", "300", int(0, I32_MAX)),
     row("tls-session-caching", "yes", BOOL),
-    row("tracking-table-max-keys", "1000000", unsigned(0, I64_MAX)),
+    row("tracking-table-max-keys", "1000000", unsigned(0, I64_MAX)).acts(),
     row("unixsocket", "", TEXT).immutable().acts(),
     row("unixsocketgroup", "", TEXT).immutable(),
     row("unixsocketperm", "0", octal(0, 0o777)).immutable().acts(),

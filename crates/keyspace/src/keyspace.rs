@@ -87,6 +87,17 @@ pub trait Observer {
     fn flushed(&mut self, db: usize);
 }
 
+/// What kind of change a key was subject to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Cause {
+    /// Its value, its deadline or its existence is another one.
+    Write,
+    /// A deadline has passed: its own, or that of a field.
+    Expiry,
+    /// Only what stands beside the value is another one: the consumer groups of a stream.
+    Aside,
+}
+
 /// A change that was recorded; see [`Keyspace::set_recording`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Change<'a> {
@@ -96,6 +107,8 @@ pub enum Change<'a> {
         db: usize,
         /// Its bytes.
         key: &'a [u8],
+        /// What the change is.
+        cause: Cause,
     },
     /// A database was emptied.
     Flush {
@@ -137,7 +150,7 @@ type ExpiredLog = Vec<(usize, Box<[u8]>, Option<Box<[u8]>>)>;
 
 /// Recorded changes, as they are kept: keys own their bytes.
 enum Recorded {
-    Key(usize, Box<[u8]>),
+    Key(usize, Box<[u8]>, Cause),
     Flush(usize),
     Swap(usize, usize),
 }
@@ -565,7 +578,21 @@ impl Keyspace {
             observer.changed(db, key, events);
         }
         if let Some(recorded) = &mut self.recorded {
-            recorded.push(Recorded::Key(db, key.into()));
+            let expired = events.iter().any(|event| *event == EXPIRED || *event == HEXPIRED);
+            let cause = if expired { Cause::Expiry } else { Cause::Write };
+            recorded.push(Recorded::Key(db, key.into(), cause));
+        }
+        self.log_events(db, key, events);
+    }
+
+    /// Counts and reports a change of what stands beside a value.
+    pub(crate) fn report_aside(&mut self, db: usize, key: &[u8], events: &[Event], changes: u64) {
+        self.stats.dirty += changes;
+        if let Some(observer) = &mut self.observer {
+            observer.changed(db, key, events);
+        }
+        if let Some(recorded) = &mut self.recorded {
+            recorded.push(Recorded::Key(db, key.into(), Cause::Aside));
         }
         self.log_events(db, key, events);
     }
@@ -607,11 +634,18 @@ impl Keyspace {
         }
     }
 
-    /// Begins or ends to record which keys change, for whoever waits for keys. Ending forgets what was recorded.
+    /// Begins or ends to record which keys change, for whoever waits for keys or keeps copies. Ending forgets what was
+    /// recorded.
     pub fn set_recording(&mut self, on: bool) {
         if on != self.recorded.is_some() {
             self.recorded = on.then(Vec::new);
         }
+    }
+
+    /// Whether changes are recorded.
+    #[inline]
+    pub fn is_recording(&self) -> bool {
+        self.recorded.is_some()
     }
 
     /// Whether something was recorded that was not handed out.
@@ -624,7 +658,7 @@ impl Keyspace {
     pub fn drain_changes(&mut self, visit: &mut dyn FnMut(Change<'_>)) {
         for change in self.recorded.iter_mut().flat_map(std::mem::take) {
             visit(match &change {
-                Recorded::Key(db, key) => Change::Key { db: *db, key },
+                Recorded::Key(db, key, cause) => Change::Key { db: *db, key, cause: *cause },
                 Recorded::Flush(db) => Change::Flush { db: *db },
                 Recorded::Swap(a, b) => Change::Swap { a: *a, b: *b },
             });
@@ -834,7 +868,7 @@ impl Keyspace {
                 observer.changed(number, key, &[EXPIRED]);
             }
             if let Some(recorded) = recorded {
-                recorded.push(Recorded::Key(number, key.into()));
+                recorded.push(Recorded::Key(number, key.into(), Cause::Expiry));
             }
             if let Some(expired) = expired {
                 expired.push((number, key.into(), None));

@@ -51,7 +51,7 @@ pub mod stream {
 pub use access::AccessPolicy;
 pub use event::{Event, EventClass, EventClasses};
 pub use key::Key;
-pub use keyspace::{Change, ExpireRun, Expired, Free, Keyspace, Memory, Observer, Options, Stats};
+pub use keyspace::{Cause, Change, ExpireRun, Expired, Free, Keyspace, Memory, Observer, Options, Stats};
 pub use lag::LagHistogram;
 pub use random::Random;
 pub use snapshot::{SnapshotPart, SnapshotSink, records};

@@ -374,6 +374,13 @@ impl<'k> Write<'k> {
         self.changed = false;
     }
 
+    /// As [`Write::commit_many`], for changes of what stands beside the value, such as the consumer groups of a stream:
+    /// the key counts as changed for those who wait for it, but not for those who keep copies of its value.
+    pub fn commit_aside(mut self, events: &[Event], changes: u64) {
+        self.keyspace.report_aside(self.db, self.key.bytes, events, changes);
+        self.changed = false;
+    }
+
     /// As [`Write::commit`], for a value that has left another key, or database, by an event of its own. The guard of
     /// that key was committed before, without events.
     pub fn commit_arrival(mut self, (from_db, from): (usize, &[u8]), left: Event, arrived: Event) {

@@ -15,6 +15,7 @@
 //! !raw "*1\r\n$4\r\nPING\r\n"    bytes as they are, quoted as one argument or several
 //! ~fields @2 !read               await a reply without sending anything
 //! @2 !disconnect                 end a connection; the name can be used for a new one
+//! @2 !id                         ask for the client's number, which the word <id:2> in later commands stands for
 //! !sleep 20                      wait (milliseconds)
 //! ```
 //!
@@ -56,6 +57,8 @@ pub enum Action {
     Sleep(Duration),
     /// Ends the connection of a client.
     Disconnect(String),
+    /// Asks for the number of a client.
+    Identify(String),
     /// Talks to the server.
     Exchange(Exchange),
 }
@@ -65,12 +68,21 @@ pub enum Action {
 pub struct Exchange {
     /// The client's name.
     pub client: String,
-    /// What is sent; may be empty.
-    pub request: Vec<u8>,
+    /// What is sent.
+    pub request: Request,
     /// What is awaited.
     pub awaited: Awaited,
     /// How the replies are compared.
     pub rule: Rule,
+}
+
+/// What a client sends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// Bytes as they are; maybe none.
+    Raw(Vec<u8>),
+    /// The words of a command.
+    Words(Vec<Vec<u8>>),
 }
 
 /// What a client awaits before the script goes on.
@@ -140,7 +152,7 @@ fn action(line: &str) -> Result<Action, &'static str> {
     }
     let mut exchange = Exchange {
         client: "1".to_owned(),
-        request: Vec::new(),
+        request: Request::Raw(Vec::new()),
         awaited: Awaited::Replies(1),
         rule: Rule::Exact,
     };
@@ -163,6 +175,9 @@ fn action(line: &str) -> Result<Action, &'static str> {
     if rest == "!disconnect" {
         return Ok(Action::Disconnect(exchange.client));
     }
+    if rest == "!id" {
+        return Ok(Action::Identify(exchange.client));
+    }
     exchange.request = request(rest)?;
     Ok(Action::Exchange(exchange))
 }
@@ -175,20 +190,17 @@ fn modifier(line: &str) -> Option<(&str, &str)> {
     line.split_once(char::is_whitespace).map(|(word, after)| (word, after.trim_start()))
 }
 
-fn request(text: &str) -> Result<Vec<u8>, &'static str> {
+fn request(text: &str) -> Result<Request, &'static str> {
     if text == "!read" {
-        return Ok(Vec::new());
+        return Ok(Request::Raw(Vec::new()));
     }
     if let Some(bytes) = text.strip_prefix("!raw ") {
-        return Ok(quote::split(bytes).map_err(|_| "unbalanced quotes")?.concat());
+        return Ok(Request::Raw(quote::split(bytes).map_err(|_| "unbalanced quotes")?.concat()));
     }
     if text.starts_with('!') {
         return Err("no such directive");
     }
-    let args = quote::split(text).map_err(|_| "unbalanced quotes")?;
-    let mut request = Vec::new();
-    crate::encode(&args, &mut request);
-    Ok(request)
+    Ok(Request::Words(quote::split(text).map_err(|_| "unbalanced quotes")?))
 }
 
 #[cfg(test)]
@@ -208,9 +220,9 @@ mod tests {
         let Action::Exchange(first) = &script.steps[0].action else { panic!("an exchange") };
         assert_eq!(first.client, "2");
         assert_eq!(first.rule, Rule::Integer(1, 2));
-        assert_eq!(first.request, b"*2\r\n$3\r\nTTL\r\n$1\r\nk\r\n");
+        assert_eq!(first.request, Request::Words(vec![b"TTL".to_vec(), b"k".to_vec()]));
         let Action::Exchange(raw) = &script.steps[2].action else { panic!("an exchange") };
-        assert_eq!(raw.request, b"PING\r\nx");
+        assert_eq!(raw.request, Request::Raw(b"PING\r\nx".to_vec()));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use carnelian_config::Directive;
 use carnelian_resp::number;
 
 use super::filter::{self, Filter};
+use super::tracking;
 use crate::args::{int, is, text};
 use crate::client::{Client, ClientFlags, ReplyMode};
 use crate::context::Ctx;
@@ -42,6 +43,7 @@ static SUBCOMMANDS: &[Row] = &[
         run: capa,
         ..Row::EMPTY
     },
+    tracking::CACHING,
     Row {
         name: "getname",
         summary: "Answers the connection's name.",
@@ -54,6 +56,7 @@ static SUBCOMMANDS: &[Row] = &[
         run: getname,
         ..Row::EMPTY
     },
+    tracking::GETREDIR,
     Row {
         name: "help",
         summary: "Lists the subcommands.",
@@ -211,6 +214,8 @@ static SUBCOMMANDS: &[Row] = &[
         run: setname,
         ..Row::EMPTY
     },
+    tracking::TRACKING,
+    tracking::TRACKINGINFO,
     Row {
         name: "unblock",
         summary: "Ends the wait of a client in a blocking command.",
@@ -237,6 +242,11 @@ static SUBCOMMANDS: &[Row] = &[
         ..Row::EMPTY
     },
 ];
+
+/// Whether this is the container of these commands.
+pub(crate) fn is_container(row: &Row) -> bool {
+    row.name == ROWS[0].name
+}
 
 fn capa(cx: &mut Ctx<'_>) -> Result<(), Error> {
     if cx.argv.iter().skip(2).any(|word| is(word, "redirect")) {
@@ -347,7 +357,7 @@ fn line(cx: &mut Ctx<'_>, id: ClientId) -> Option<Vec<u8>> {
     line.extend_from_slice(client.name.as_deref().unwrap_or_default());
     let mut fields = String::new();
     write_fields(&mut fields, client, &link, argv_mem, cx.now_us / 1000);
-    write!(fields, " cmd={command} user=default redir=-1 resp={version} lib-name=")
+    write!(fields, " cmd={command} user=default redir={} resp={version} lib-name=", client.redirect())
         .expect("a string accepts all");
     line.extend_from_slice(fields.as_bytes());
     line.extend_from_slice(client.lib_name.as_deref().unwrap_or_default());

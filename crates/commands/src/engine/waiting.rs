@@ -6,9 +6,11 @@ use carnelian_resp::ReplyBuf;
 use super::{Engine, Next, Ran, State};
 use crate::blocking::Wait;
 use crate::client::ClientFlags;
+use crate::connection;
 use crate::error::Error;
 use crate::links::{ClientId, Close, Links};
-use crate::table::CommandId;
+use crate::table::{CommandId, Found};
+use crate::tracking::Origin;
 
 /// Why a wait ends before its command has found something.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -71,7 +73,7 @@ impl Engine {
     #[cold]
     pub(super) fn serve_waiting(&mut self, links: &mut dyn Links) {
         loop {
-            self.state.note_changes(&mut self.keyspace);
+            self.state.note_changes(&mut self.keyspace, links, Origin::default());
             let Some((db, key, end)) = self.state.blocking.next_ready() else { return };
             let mut from = 0;
             while let Some((ticket, id)) = self.next_to_serve(db, &key, from..end) {
@@ -112,6 +114,7 @@ impl Engine {
         if next != Next::Wait {
             self.state.blocking.end_retry();
             self.state.answer(links, id, &reply);
+            self.end_tracked(links, slot, prepared.found);
         }
         let pushes = self.state.pubsub.outbox.end_retry();
         if !pushes.is_empty() {
@@ -122,6 +125,17 @@ impl Engine {
             Next::CloseNow => links.close(id, Close::Now),
             Next::Continue | Next::Pause | Next::Wait => {}
         }
+    }
+
+    /// A command is done, with its reply: what concerns a client that keeps copies of keys.
+    pub(super) fn end_tracked(&mut self, links: &mut dyn Links, slot: usize, found: Found) {
+        let parent = match found {
+            Found::Command(id) => self.state.table.command(id).parent,
+            Found::Container(_) | Found::Unknown => None,
+        };
+        let about_clients =
+            parent.is_some_and(|id| connection::client::is_container(self.state.table.command(id).row));
+        self.state.end_tracked(links, slot, about_clients);
     }
 
     /// Ends the waits whose time is over.

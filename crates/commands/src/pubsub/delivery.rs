@@ -137,12 +137,24 @@ impl Outbox {
                 out.shared(payload.clone());
             }
         };
-        if self.retried.client == Some(id) {
-            append(&mut self.retried.pushes);
-        } else if self.running.client == Some(id) {
-            append(&mut self.running.pushes);
-        } else {
-            links.send(id, &mut append);
+        self.post(links, (id, protocol), &mut append);
+    }
+
+    /// Sends something that is no reply to a client.
+    pub(crate) fn post(
+        &mut self,
+        links: &mut dyn Links,
+        (id, protocol): (ClientId, Protocol),
+        write: &mut dyn FnMut(&mut ReplyBuf),
+    ) {
+        let mut write = |out: &mut ReplyBuf| {
+            out.set_protocol(protocol);
+            write(out);
+        };
+        match Some(id) {
+            client if self.retried.client == client => write(&mut self.retried.pushes),
+            client if self.running.client == client => write(&mut self.running.pushes),
+            _ => links.send(id, &mut write),
         }
     }
 }

@@ -180,7 +180,7 @@ fn clients(cx: &mut Ctx<'_>, to: &mut Lines) {
     to.put("client_recent_max_input_buffer", totals.recent_input);
     to.put("client_recent_max_output_buffer", totals.recent_output);
     to.put("blocked_clients", cx.state.pauses.waiting() + cx.state.blocking.len());
-    to.zeros(&["tracking_clients"]);
+    to.put("tracking_clients", cx.state.tracking.figures()[0]);
     to.put("pubsub_clients", cx.state.pubsub.clients());
     to.put("watching_clients", cx.state.clients.iter().filter(|client| !client.watched.is_empty()).count());
     to.put("clients_in_timeout_table", cx.state.blocking.count_timeouts());
@@ -358,7 +358,10 @@ fn stats(cx: &mut Ctx<'_>, to: &mut Lines) {
         "active_defrag_key_misses",
     ]);
     to.zeros(&["total_active_defrag_time", "current_active_defrag_time"]);
-    to.zeros(&["tracking_total_keys", "tracking_total_items", "tracking_total_prefixes"]);
+    let [_, keys, items, prefixes] = cx.state.tracking.figures();
+    to.put("tracking_total_keys", keys);
+    to.put("tracking_total_items", items);
+    to.put("tracking_total_prefixes", prefixes);
     to.put("unexpected_error_replies", 0);
     to.put("total_error_replies", stats.error_replies);
     to.put("dump_payload_sanitizations", 0);

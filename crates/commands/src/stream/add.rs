@@ -199,7 +199,7 @@ fn xsetid(cx: &mut Ctx<'_>) -> Result<(), Error> {
     }
     let max_deleted = Some(max_deleted).filter(|id| *id != StreamId::MIN);
     guard.edit(|stream: &mut Stream, _| stream.log_mut().set_facts(last_id, added, max_deleted))?;
-    guard.commit(&[Event::stream("xsetid")]);
+    guard.commit_aside(&[Event::stream("xsetid")], 1);
     cx.out.ok();
     Ok(())
 }

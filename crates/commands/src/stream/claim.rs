@@ -34,7 +34,7 @@ impl Changes {
         let events: &[Event] = if self.consumer_created { &[CONSUMER_CREATED] } else { &[] };
         match self.count + u64::from(self.consumer_created) {
             0 => guard.unchanged(),
-            count => guard.commit_many(events, count),
+            count => guard.commit_aside(events, count),
         }
     }
 

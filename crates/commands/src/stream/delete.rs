@@ -182,7 +182,7 @@ fn xackdel(cx: &mut Ctx<'_>) -> Result<(), Error> {
     })?;
     match (acknowledged, deleted) {
         (0, _) => guard.unchanged(),
-        (_, 0) => guard.commit_many(&[], acknowledged),
+        (_, 0) => guard.commit_aside(&[], acknowledged),
         _ => guard.commit_many(&[DELETED], acknowledged + deleted),
     }
     if acknowledged > 0 && references == References::Keep {

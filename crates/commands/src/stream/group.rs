@@ -88,7 +88,8 @@ fn create(cx: &mut Ctx<'_>) -> Result<(), Error> {
     }
     let (key, name, position) = (cx.key(2), cx.arg(3), cx.arg(4));
     let mut guard = cx.keyspace.write(cx.db, key);
-    if !is_stream(&guard)? && !make {
+    let existed = is_stream(&guard)?;
+    if !existed && !make {
         return Err(NO_KEY);
     }
     let last_id = match position {
@@ -103,7 +104,11 @@ fn create(cx: &mut Ctx<'_>) -> Result<(), Error> {
         guard.unchanged();
         return Err(Error::Text("BUSYGROUP Consumer Group name already exists"));
     }
-    guard.commit(&[Event::stream("xgroup-create")]);
+    let events = [Event::stream("xgroup-create")];
+    match existed {
+        true => guard.commit_aside(&events, 1),
+        false => guard.commit(&events),
+    }
     cx.out.ok();
     Ok(())
 }
@@ -140,7 +145,7 @@ fn set_id(cx: &mut Ctx<'_>) -> Result<(), Error> {
         let group = stream.groups_mut().get_mut(name).expect(FOUND);
         (group.last_id, group.read) = (last_id, read);
     })?;
-    guard.commit(&[Event::stream("xgroup-setid")]);
+    guard.commit_aside(&[Event::stream("xgroup-setid")], 1);
     cx.out.ok();
     Ok(())
 }
@@ -166,7 +171,7 @@ fn destroy(cx: &mut Ctx<'_>) -> Result<(), Error> {
     required(&guard)?;
     let found = guard.edit(|stream: &mut Stream, _| stream.groups_mut().destroy(name))?;
     match found {
-        true => guard.commit(&[Event::stream("xgroup-destroy")]),
+        true => guard.commit_aside(&[Event::stream("xgroup-destroy")], 1),
         false => guard.unchanged(),
     }
     cx.out.integer(i64::from(found));
@@ -195,7 +200,7 @@ fn create_consumer(cx: &mut Ctx<'_>) -> Result<(), Error> {
         group.create_consumer(consumer, now).is_some()
     })?;
     match created {
-        true => guard.commit(&[CONSUMER_CREATED]),
+        true => guard.commit_aside(&[CONSUMER_CREATED], 1),
         false => guard.unchanged(),
     }
     cx.out.integer(i64::from(created));
@@ -223,7 +228,7 @@ fn delete_consumer(cx: &mut Ctx<'_>) -> Result<(), Error> {
         stream.groups_mut().get_mut(name).expect(FOUND).remove_consumer(consumer)
     })?;
     match pending {
-        Some(_) => guard.commit(&[Event::stream("xgroup-delconsumer")]),
+        Some(_) => guard.commit_aside(&[Event::stream("xgroup-delconsumer")], 1),
         None => guard.unchanged(),
     }
     cx.out.integer(pending.unwrap_or(0) as i64);

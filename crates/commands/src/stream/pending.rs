@@ -39,7 +39,7 @@ fn xack(cx: &mut Ctx<'_>) -> Result<(), Error> {
     })?;
     match acknowledged {
         0 => guard.unchanged(),
-        _ => guard.commit_many(&[], acknowledged as u64),
+        _ => guard.commit_aside(&[], acknowledged as u64),
     }
     cx.out.integer(acknowledged as i64);
     Ok(())

@@ -312,7 +312,7 @@ fn serve(
     let events: &[Event] = if created { &[CONSUMER_CREATED] } else { &[] };
     match u64::from(created) + u64::from(changed) {
         0 => guard.unchanged(),
-        count => guard.commit_many(events, count),
+        count => guard.commit_aside(events, count),
     }
     deeds.log(cx, key.bytes(), name, consumer);
     Ok(())

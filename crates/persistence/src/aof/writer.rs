@@ -116,18 +116,24 @@ pub struct Log {
 }
 
 impl Log {
-    /// Starts the thread.
+    /// Starts the thread, after putting on disk what the file holds.
     ///
     /// # Errors
-    /// The file cannot be opened, or there cannot be another thread.
+    /// The file cannot be opened or synced, or there cannot be another thread.
     pub fn start(
         disk: Arc<dyn Disk>,
-        opening: Opening,
+        mut opening: Opening,
         wake: impl Fn() + Send + Sync + 'static,
     ) -> io::Result<Log> {
         let path = opening.directory.join(&opening.file);
-        let file = disk.append(&path)?;
+        let mut file = disk.append(&path)?;
         let size = opening.checkpoints.offset();
+        if size > 0 {
+            // Whoever wrote it may have been killed before a sync. What is said to be on disk must be there, since
+            // checkpoints tell so, and since the file is cut to it after an error.
+            file.sync()?;
+            opening.checkpoints.synced();
+        }
         let queue = Queue {
             jobs: VecDeque::new(),
             done: VecDeque::new(),

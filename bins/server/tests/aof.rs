@@ -133,3 +133,36 @@ fn clients_wait_for_the_disk() {
     assert_eq!(call(&mut client, "DEBUG LOADAOF"), "+OK\r\n");
     assert_eq!(call(&mut client, "MGET a b"), "*2\r\n$1\r\n1\r\n$1\r\n2\r\n");
 }
+
+/// A rewrite makes a base and a manifest even if nothing is logged, as in the real servers.
+#[test]
+fn a_rewrite_without_a_log_can_be_loaded() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let server = start(directory.path(), &["--appendonly", "no"]);
+    let mut client = server.connect().expect("it listens");
+    call(&mut client, "SET lost 1");
+    assert!(call(&mut client, "DEBUG LOADAOF").starts_with("-ERR Error trying to load the AOF files"));
+    change(&mut client, 0);
+    assert_eq!(call(&mut client, "EXISTS lost"), ":0\r\n");
+    let digest = call(&mut client, "DEBUG DIGEST");
+    for (preamble, base) in [("no", "appendonly.aof.1.base.aof"), ("yes", "appendonly.aof.2.base.rdb")] {
+        call(&mut client, &format!("CONFIG SET aof-use-rdb-preamble {preamble}"));
+        assert!(call(&mut client, "BGREWRITEAOF").starts_with("+Background append only file rewriting"));
+        wait_for_rewrite(&mut client);
+        assert_eq!(call(&mut client, "DEBUG LOADAOF"), "+OK\r\n", "{}", server.log());
+        assert_eq!(call(&mut client, "DEBUG DIGEST"), digest);
+        let files = fs::read_dir(directory.path().join("appendonlydir")).expect("a directory");
+        let mut names: Vec<_> = files.map(|file| file.expect("a file").file_name()).collect();
+        names.sort();
+        assert_eq!(names, [base, "appendonly.aof.manifest"]);
+    }
+    assert_eq!(fs::read_dir(directory.path()).expect("a directory").count(), 1);
+    // A log that begins while a base is being made waits for the next one.
+    call(&mut client, "BGREWRITEAOF");
+    assert_eq!(call(&mut client, "CONFIG SET appendonly yes"), "+OK\r\n");
+    call(&mut client, "SET later 1");
+    wait_for_rewrite(&mut client);
+    kill(server);
+    let server = start(directory.path(), &[]);
+    assert_eq!(call(&mut server.connect().expect("it listens"), "GET later"), "$1\r\n1\r\n");
+}

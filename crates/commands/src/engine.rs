@@ -161,6 +161,8 @@ struct Call<'a> {
     now_us: u64,
     may_block: bool,
     by_script: bool,
+    /// Whether anybody wants to know how long it takes.
+    timed: bool,
 }
 
 /// A command that has run.
@@ -224,7 +226,9 @@ fn call_handler<'a>(
     if keyspace.has_events() {
         notifications::publish(keyspace, state, links);
     }
-    state.last_ns = links.clock_ns();
+    if call.timed {
+        state.last_ns = links.clock_ns();
+    }
     Ran {
         argv: call.argv,
         row,
@@ -478,7 +482,7 @@ impl Ctx<'_> {
     pub(crate) fn call(&mut self, id: CommandId, argv: Argv<'_>, out: &mut ReplyBuf) {
         let key = self.state.first_key(self.keyspace, Found::Command(id), argv);
         let (slot, now_us) = (self.client, self.now_us);
-        let call = Call { argv, key, slot, id, now_us, may_block: false, by_script: false };
+        let call = Call { argv, key, slot, id, now_us, may_block: false, by_script: false, timed: true };
         let ran = call_handler(self.keyspace, self.state, self.links, &call, out);
         self.state.show(self.links, slot, &ran, out);
         self.state.account(self.links, &call, &ran);
@@ -844,6 +848,7 @@ impl Engine {
             now_us,
             may_block: true,
             by_script: false,
+            timed: true,
         };
         let mut ran = call_handler(keyspace, state, links, &call, out);
         if !state.blocking.is_retry() {

@@ -50,6 +50,9 @@ pub(crate) struct Outside {
     pub(crate) refuses: Option<Directive>,
     pub(crate) stopped: bool,
     pub(crate) slept_us: u64,
+    /// How far the log has to be for the latest reply that is held, and for those that are not held any more.
+    pub(crate) held: u64,
+    pub(crate) released: u64,
 }
 
 impl Session {
@@ -285,6 +288,14 @@ impl Links for Outside {
     }
 
     fn purge_memory(&mut self) {}
+
+    fn hold(&mut self, _: ClientId, until: u64) {
+        self.held = until;
+    }
+
+    fn release(&mut self, up_to: u64) {
+        self.released = up_to;
+    }
 
     fn stop(&mut self) {
         self.stopped = true;

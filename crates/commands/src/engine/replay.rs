@@ -129,24 +129,43 @@ impl Replay {
         slot: usize,
         target: &mut Target<'_>,
     ) -> Result<(), String> {
+        let mut windows = [[const { None }; WINDOW]; 2];
+        let [mut window, mut next] = windows.each_mut();
+        Self::look_ahead(window, batch, bytes, 0, slot, target);
         for first in (0..batch.len()).step_by(WINDOW) {
-            let count = WINDOW.min(batch.len() - first);
-            let mut window = [const { None }; WINDOW];
-            let db = target.state.clients.get_at(slot).db;
-            for (i, slot) in window[..count].iter_mut().enumerate() {
-                let prepared = target.state.prepare(target.keyspace, batch.argv(first + i, bytes));
-                if let Some(key) = prepared.key {
-                    target.keyspace.prefetch(db, key);
-                }
-                *slot = Some(prepared);
-            }
-            let keys = window[..count].iter().flatten().filter_map(|prepared| prepared.key);
-            keys.for_each(|key: Key<'_>| target.keyspace.prefetch_entry(db, key));
-            for prepared in window[..count].iter().flatten() {
+            Self::prefetch_entries(window, slot, target);
+            Self::look_ahead(next, batch, bytes, first + WINDOW, slot, target);
+            for prepared in window.iter().flatten() {
                 self.execute(prepared, slot, target)?;
             }
+            std::mem::swap(&mut window, &mut next);
         }
         Ok(())
+    }
+
+    /// Finds out what the commands from `first` on are, and asks the processor for the buckets of their keys.
+    fn look_ahead<'a>(
+        window: &mut [Option<Prepared<'a>>; WINDOW],
+        batch: &'a Batch,
+        bytes: &'a [u8],
+        first: usize,
+        slot: usize,
+        target: &Target<'_>,
+    ) {
+        let db = target.state.clients.get_at(slot).db;
+        for (i, place) in (first..).zip(window.iter_mut()) {
+            *place = (i < batch.len()).then(|| target.state.prepare(target.keyspace, batch.argv(i, bytes)));
+            if let Some(key) = place.as_ref().and_then(|prepared| prepared.key) {
+                target.keyspace.prefetch(db, key);
+            }
+        }
+    }
+
+    /// Asks for their entries, when the buckets are there.
+    fn prefetch_entries(window: &[Option<Prepared<'_>>; WINDOW], slot: usize, target: &Target<'_>) {
+        let db = target.state.clients.get_at(slot).db;
+        let keys = window.iter().flatten().filter_map(|prepared| prepared.key);
+        keys.for_each(|key: Key<'_>| target.keyspace.prefetch_entry(db, key));
     }
 
     #[inline]
@@ -173,7 +192,16 @@ impl Replay {
             return Ok(());
         }
         let now_us = target.state.turn.1;
-        let call = Call { argv, key: prepared.key, slot, id, now_us, may_block: false, by_script: false };
+        let call = Call {
+            argv,
+            key: prepared.key,
+            slot,
+            id,
+            now_us,
+            may_block: false,
+            by_script: false,
+            timed: false,
+        };
         let ran = call_handler(target.keyspace, target.state, target.links, &call, &mut self.replies);
         if ran.failed {
             self.note_failure(argv.arg(0));

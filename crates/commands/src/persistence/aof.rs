@@ -420,6 +420,14 @@ impl Target<'_> {
         let aof = self.aof();
         aof.scheduled = false;
         aof.rewrites += 1;
+        if self.aof().log.is_none()
+            && let Err(error) = self.prepare_directory()
+        {
+            log::warn!("Can't rewrite append only file in background: {error}");
+            self.rewrite_failed();
+            return false;
+        }
+        let aof = self.aof();
         let seq = aof.manifest.next_base();
         let suffix = if is_dump { "base.rdb" } else { "base.aof" };
         let name = self.state.log_name(seq, suffix);
@@ -585,6 +593,8 @@ impl Target<'_> {
 
     /// Everything is logged from now on, and counts once there is a base.
     fn switch_on(&mut self) -> Result<(), String> {
+        // A base that is being made does not know of the log.
+        self.cancel_rewrite();
         self.prepare_directory()?;
         let name = temporary_log(self.state.config.text(NAME));
         let disk = Arc::clone(&self.state.persistence.storage.disk);
@@ -729,12 +739,15 @@ impl Target<'_> {
         let checkpoints = match (resume, aof.manifest.logs.last()) {
             (Some(checkpoints), Some(_)) => checkpoints,
             _ => {
-                aof.manifest.logs.push(FileInfo { name: name.clone(), seq: next, kind: FileKind::Log });
+                // Until the manifest names the log, the number is free: whoever tries again empties the file.
+                let mut manifest = aof.manifest.clone();
+                manifest.logs.push(FileInfo { name: name.clone(), seq: next, kind: FileKind::Log });
                 log::info!("Creating AOF incr file {} on server start", crate::args::text(&name));
                 disk.create(&aof.path(&name))
                     .and_then(|_| disk.sync_dir(&aof.directory))
-                    .and_then(|()| replace(&*disk, &aof.directory, &manifest_name, &aof.manifest.to_text()))
+                    .and_then(|()| replace(&*disk, &aof.directory, &manifest_name, &manifest.to_text()))
                     .map_err(|error| format!("Can't create an append only file: {error}"))?;
+                aof.manifest = manifest;
                 Checkpoints::at(0)
             }
         };
@@ -758,9 +771,13 @@ impl Target<'_> {
         self.keyspace.flush_all(carnelian_keyspace::Free::Now);
         self.state.scripting.functions().flush();
         self.state.effects.set_on(false, self.keyspace);
-        let files = self.log_sources()?;
-        self.keyspace.hold_deadlines(true);
-        let loaded = self.load_now(files);
+        let loaded = self.log_sources().and_then(|files| {
+            if files.is_empty() {
+                return Err("The append only file does not exist.".to_owned());
+            }
+            self.keyspace.hold_deadlines(true);
+            self.load_now(files)
+        });
         let aof = self.aof();
         aof.manifest = manifest;
         aof.resume = None;

@@ -116,18 +116,24 @@ pub struct Log {
 }
 
 impl Log {
-    /// Starts the thread.
+    /// Starts the thread, after putting on disk what the file holds.
     ///
     /// # Errors
-    /// The file cannot be opened, or there cannot be another thread.
+    /// The file cannot be opened or synced, or there cannot be another thread.
     pub fn start(
         disk: Arc<dyn Disk>,
-        opening: Opening,
+        mut opening: Opening,
         wake: impl Fn() + Send + Sync + 'static,
     ) -> io::Result<Log> {
         let path = opening.directory.join(&opening.file);
-        let file = disk.append(&path)?;
+        let mut file = disk.append(&path)?;
         let size = opening.checkpoints.offset();
+        if size > 0 {
+            // Whoever wrote it may have been killed before a sync. What is said to be on disk must be there, since
+            // checkpoints tell so, and since the file is cut to it after an error.
+            file.sync()?;
+            opening.checkpoints.synced();
+        }
         let queue = Queue {
             jobs: VecDeque::new(),
             done: VecDeque::new(),
@@ -349,17 +355,26 @@ impl Target {
         self.file.truncate(self.durable.offset())
     }
 
-    fn rotate(&mut self, name: &Path, manifest: Option<&(PathBuf, Vec<u8>)>) -> io::Result<()> {
-        let file = self.disk.create(&self.directory.join(name))?;
-        self.disk.sync_dir(&self.directory)?;
+    fn rotate(&mut self, name: &Path, manifest: Option<&(PathBuf, Vec<u8>)>) -> Result<(), Failed> {
+        let file = self.disk.create(&self.directory.join(name)).map_err(Failed::Undone)?;
+        self.disk.sync_dir(&self.directory).map_err(Failed::Undone)?;
         if let Some((name, text)) = manifest {
-            replace(&*self.disk, &self.directory, name, text)?;
+            let temporary = prepare(&*self.disk, &self.directory, name, text).map_err(Failed::Undone)?;
+            commit(&*self.disk, &self.directory, &temporary, name).map_err(Failed::Unclear)?;
         }
         self.file = file;
         self.checkpoints = Checkpoints::at(0);
         self.durable = Checkpoints::at(0);
         Ok(())
     }
+}
+
+/// Why a new file was not begun.
+enum Failed {
+    /// The manifest is as it was.
+    Undone(io::Error),
+    /// The manifest on disk may name the new file.
+    Unclear(io::Error),
 }
 
 fn same_page(begin: u64, end: u64) -> bool {
@@ -371,11 +386,22 @@ fn same_page(begin: u64, end: u64) -> bool {
 /// # Errors
 /// Those of the system. The old one remains.
 pub fn replace(disk: &dyn Disk, directory: &Path, name: &Path, text: &[u8]) -> io::Result<()> {
+    let temporary = prepare(disk, directory, name, text)?;
+    commit(disk, directory, &temporary, name)
+}
+
+/// Writes the new text to another file.
+fn prepare(disk: &dyn Disk, directory: &Path, name: &Path, text: &[u8]) -> io::Result<PathBuf> {
     let temporary = directory.join(format!("temp-{}", name.display()));
     let mut file = disk.create(&temporary)?;
     file.write_all(text)?;
     file.sync()?;
-    disk.rename(&temporary, &directory.join(name))?;
+    Ok(temporary)
+}
+
+/// Gives that file its name. After an error it may have it or not.
+fn commit(disk: &dyn Disk, directory: &Path, temporary: &Path, name: &Path) -> io::Result<()> {
+    disk.rename(temporary, &directory.join(name))?;
     disk.sync_dir(directory)
 }
 
@@ -459,7 +485,15 @@ impl Writer {
         while let Some(job) = jobs.pop_front() {
             let result = match job {
                 Job::Append(bytes) => self.append(bytes),
-                Job::Rotate { file, manifest } => self.rotate(&file, manifest.as_ref()),
+                Job::Rotate { file, manifest } => match self.rotate(&file, manifest.as_ref()) {
+                    Err(Failed::Unclear(error)) => {
+                        // Either file may be the last one, so nothing is written until it is clear which is.
+                        jobs.push_front(Job::Rotate { file, manifest });
+                        Err(error)
+                    }
+                    Err(Failed::Undone(error)) => Err(error),
+                    Ok(()) => Ok(()),
+                },
                 Job::Publish { rename, manifest, remove } => {
                     let done = self.publish(rename, &manifest, &remove);
                     self.done(done);
@@ -526,14 +560,18 @@ impl Writer {
     }
 
     /// The file must be whole on disk before another one goes on.
-    fn rotate(&mut self, file: &Path, manifest: Option<&(PathBuf, Vec<u8>)>) -> io::Result<()> {
+    fn rotate(&mut self, file: &Path, manifest: Option<&(PathBuf, Vec<u8>)>) -> Result<(), Failed> {
         if let Err(error) = self.target.sync(true) {
             self.done(Err(error.to_string()));
-            return Err(error);
+            return Err(Failed::Undone(error));
         }
         self.shared.durable.store(self.written, Ordering::Release);
         self.old.clear();
-        let done = self.target.rotate(file, manifest).map_err(|error| error.to_string());
+        let done = match self.target.rotate(file, manifest) {
+            Err(Failed::Unclear(error)) => return Err(Failed::Unclear(error)),
+            Err(Failed::Undone(error)) => Err(error.to_string()),
+            Ok(()) => Ok(()),
+        };
         self.shared.file_size.store(self.target.checkpoints.offset(), Ordering::Relaxed);
         self.done(done);
         Ok(())

@@ -175,3 +175,18 @@ fn a_failed_rotation_stays_with_the_old_file() {
     drop(log);
     assert_eq!(commands(&contents(&disk, "log")), expected(2));
 }
+
+#[test]
+fn what_a_killed_process_wrote_is_synced_first() {
+    let disk = FaultyDisk::new(8);
+    disk.append(Path::new("log")).and_then(|mut file| file.write_all(&request(0))).expect("written");
+    disk.sync_dir(Path::new("")).expect("synced");
+    let mut checkpoints = Checkpoints::at(0);
+    checkpoints.add(&request(0));
+    let (directory, file) = (PathBuf::new(), PathBuf::from("log"));
+    let opening = Opening { directory, file, checkpoints, policy: Policy::Never };
+    let log = Log::start(Arc::new(disk.clone()), opening, || {}).expect("started");
+    disk.power_cut();
+    assert_eq!(commands(&contents(&disk, "log")), request(0));
+    drop(log);
+}

@@ -35,7 +35,7 @@ const MAGIC: &[u8] = b"REDIS";
 const VALKEY_MAGIC: &[u8] = b"VALKEY";
 
 /// Bytes that are decoded between two looks at the clock.
-const PIECE: usize = 32 << 10;
+const PIECE: usize = 8 << 10;
 
 /// Nanoseconds that loading may take per turn of the loop.
 const BUDGET_NS: u64 = 2_000_000;

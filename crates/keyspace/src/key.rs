@@ -13,4 +13,9 @@ impl<'a> Key<'a> {
     pub fn bytes(&self) -> &'a [u8] {
         self.bytes
     }
+
+    /// Their hash, which means nothing outside of the keyspace.
+    pub fn hash(&self) -> u64 {
+        self.hash
+    }
 }

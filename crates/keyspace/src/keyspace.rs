@@ -249,6 +249,19 @@ impl Keyspace {
         Key { bytes, hash: self.hasher.hash(bytes) }
     }
 
+    /// A key whose hash was [`Key::hash`] of the same bytes in this keyspace: so nothing is hashed twice.
+    #[inline]
+    pub fn hashed_key<'a>(&self, bytes: &'a [u8], hash: u64) -> Key<'a> {
+        debug_assert!(hash == self.hasher.hash(bytes));
+        Key { bytes, hash }
+    }
+
+    /// Says how many keys an empty database is going to have, 0 if that is not known any more. A hint that saves the
+    /// table from growing step by step; nothing is taken before there are keys.
+    pub fn expect_keys(&mut self, db: usize, keys: usize) {
+        self.dbs[db].table.expect(keys);
+    }
+
     /// Sets the time, in unix milliseconds, against which deadlines are judged from now on.
     #[inline]
     pub fn set_now(&mut self, unix_ms: u64) {

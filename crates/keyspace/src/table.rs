@@ -15,6 +15,9 @@
 //! split into two segments of 31. The directory itself is cut into 256 parts before it becomes large, so
 //! nothing in the table takes time that depends on its size.
 //!
+//! Where it is known how many blocks will come ([`Table::expect`]), segments that are full spread over many deeper ones
+//! at once, which have their final size: then a block is moved hardly once instead of several times.
+//!
 //! Segments and buckets follow the order of the hash. So a scan's cursor is a position in hash space:
 //! it stays valid however the table grows or shrinks, and no state is kept for it. Tables neither know
 //! what a block is beyond its key and deadline ([`Layout`]), nor own the blocks.
@@ -84,6 +87,10 @@ const ROOTS: usize = 1 << ROOT_BITS;
 const ROOT_BITS: u8 = 8;
 /// ...when a directory would outgrow this many slots (and no segment spans two parts).
 const ROOT_SLOTS: usize = 4096;
+/// How many bits deeper a segment's blocks go when it spreads: so long that this stays well below a millisecond.
+const SPREAD_BITS: u8 = 6;
+/// No more blocks than this are prepared for.
+const MAX_EXPECTED: usize = 1 << 36;
 /// Segments that are fetched at once when a directory has moved.
 const ANCHORED: usize = 32;
 
@@ -231,6 +238,13 @@ struct Directory {
     slots: Vec<Slot>,
 }
 
+/// The segments that a table will have when all blocks are there that are expected.
+#[derive(Clone, Copy)]
+struct Plan {
+    depth: u8,
+    buckets: u8,
+}
+
 /// Where a block stands; valid until the table changes.
 #[derive(Clone, Copy)]
 pub(crate) struct Place {
@@ -249,6 +263,8 @@ pub(crate) struct Table<L: Layout> {
     slots: usize,
     /// The earliest deadline per segment that has one, and the segment's prefix.
     due: BTreeSet<(u64, u64)>,
+    /// What growth aims at.
+    plan: Option<Plan>,
     layout: PhantomData<L>,
 }
 
@@ -270,6 +286,7 @@ impl<L: Layout> Table<L> {
             segments: 0,
             slots: 0,
             due: BTreeSet::new(),
+            plan: None,
             layout: PhantomData,
         }
     }
@@ -506,10 +523,31 @@ impl<L: Layout> Table<L> {
         }
     }
 
+    /// Says how many blocks an empty table will have; 0: this is not known, or not any more. A hint: nothing is taken
+    /// before there are blocks, and the table becomes no larger than it would have become anyway.
+    pub(crate) fn expect(&mut self, blocks: usize) {
+        if self.len > 0 && blocks > 0 {
+            return;
+        }
+        let blocks = blocks.min(MAX_EXPECTED);
+        let most = room_of(SIZES[SIZES.len() - 1]);
+        let depth = (0..64u8).find(|depth| blocks >> depth <= usize::from(most)).unwrap_or(0);
+        let mean = blocks >> depth;
+        // Those with more than the mean grow as always.
+        let buckets = SIZES.into_iter().find(|size| *size >= SPLIT && usize::from(room_of(*size)) >= mean);
+        self.plan = buckets.filter(|_| depth > 0).map(|buckets| Plan { depth, buckets });
+    }
+
     /// Makes room in the segment of `hash`: a rebuild with more buckets, or a split.
     #[cold]
     fn grow(&mut self, slab: &mut Slab, hash: u64) {
         let slot = self.slot(hash).expect("the table has a directory");
+        if let Some(plan) = self.plan
+            && slot.depth() < plan.depth
+            && self.spread(slab, slot.segment(), plan)
+        {
+            return;
+        }
         match SIZES.iter().find(|s| **s > slot.buckets()) {
             Some(size) => self.rebuild(slab, slot.segment(), *size),
             None => self.split(slab, slot.segment()),
@@ -567,8 +605,37 @@ impl<L: Layout> Table<L> {
         }
     }
 
-    /// Puts every block of `old` into the segment among `new` (one, or two halves) that its hash names,
-    /// with its deadline. False if one found no place; then nothing of `new` counts.
+    /// Moves all blocks of a segment to many that are nearer to the plan. False if they do not fit.
+    fn spread(&mut self, slab: &mut Slab, old: *mut Segment, plan: Plan) -> bool {
+        // SAFETY: the segment is live.
+        let (prefix, depth) = unsafe { ((*old).prefix, (*old).depth) };
+        // Directories are cut by their first 8 bits.
+        let next = if depth < ROOT_BITS { ROOT_BITS } else { depth + SPREAD_BITS };
+        let to = next.min(plan.depth);
+        let buckets = if to == plan.depth { plan.buckets } else { SIZES[0] };
+        (depth..to).for_each(|depth| self.deepen(prefix, depth));
+        self.reindex(old, u64::MAX);
+        let new: Vec<*mut Segment> = (0..1u64 << (to - depth))
+            .map(|i| self.new_segment(slab, buckets, prefix | i << (64 - to), to))
+            .collect();
+        if !self.move_blocks(slab, old, &new) {
+            // SAFETY: never stored in a directory.
+            new.into_iter().for_each(|segment| unsafe { self.free_segment(slab, segment) });
+            return false;
+        }
+        let (root, _) = self.indices(prefix);
+        let directory = &mut self.roots[root];
+        if to == directory.bits + self.root_bits {
+            directory.deepest += new.len() as u32;
+        }
+        new.into_iter().for_each(|segment| self.store(segment));
+        // SAFETY: every slot that held `old` now holds one of the new segments.
+        unsafe { self.free_segment(slab, old) };
+        true
+    }
+
+    /// Puts every block of `old` into the segment among `new` (one, or the parts of a whole in order) that its hash
+    /// names, with its deadline. False if one found no place; then nothing of `new` counts.
     fn move_blocks(&mut self, slab: &mut Slab, old: *mut Segment, new: &[*mut Segment]) -> bool {
         let blocks = Self::blocks(old);
         for b in &blocks {
@@ -576,10 +643,11 @@ impl<L: Layout> Table<L> {
         }
         // SAFETY: the segments are live and so are the blocks.
         unsafe {
-            let boundary = (**new.last().expect("one or two segments")).prefix;
+            let bits = new.len().ilog2();
+            let whole = u32::from((*new[0]).depth) - bits;
             for block in blocks {
                 let hash = self.hasher.hash(L::key(block));
-                let to = if hash >= boundary { new[new.len() - 1] } else { new[0] };
+                let to = new[(((hash << whole) >> 1) >> (63 - bits)) as usize];
                 let Some(place) = Self::place(to, hash, block) else { return false };
                 (*to).count += 1;
                 let deadline = L::deadline(block);
@@ -686,6 +754,7 @@ impl<L: Layout> Table<L> {
 
     #[cold]
     fn shrink_sparse(&mut self, slab: &mut Slab, segment: *mut Segment) {
+        self.plan = None;
         if self.len == 0 {
             return self.clear(slab);
         }
@@ -764,6 +833,7 @@ impl<L: Layout> Table<L> {
         }
         self.root_bits = 0;
         self.len = 0;
+        self.plan = None;
         debug_assert!(self.segments == 0 && self.slots == 0 && self.due.is_empty());
     }
 

@@ -35,7 +35,7 @@ const MAGIC: &[u8] = b"REDIS";
 const VALKEY_MAGIC: &[u8] = b"VALKEY";
 
 /// Bytes that are decoded between two looks at the clock.
-const PIECE: usize = 32 << 10;
+const PIECE: usize = 8 << 10;
 
 /// Nanoseconds that loading may take per turn of the loop.
 const BUDGET_NS: u64 = 2_000_000;
@@ -176,6 +176,18 @@ impl Source {
 }
 
 impl Decoder {
+    /// Says how long the file is.
+    fn expect_bytes(&mut self, size: u64) {
+        let dump = match self {
+            Decoder::Rdb(dump) => Some(&mut **dump),
+            Decoder::Scan(_) => None,
+            Decoder::Log(log) => log.dump.as_mut(),
+        };
+        if let Some(dump) = dump {
+            dump.loader.expect_bytes(size);
+        }
+    }
+
     /// Decodes the next bytes. The error is a line for the log.
     fn feed(&mut self, bytes: &[u8], target: &mut Target<'_>) -> Result<(), String> {
         match self {
@@ -474,8 +486,9 @@ impl Host for LibraryHost<'_> {
 }
 
 impl Current {
-    fn begin(source: Source, state: &State) -> Result<Current, String> {
+    fn begin(mut source: Source, state: &State) -> Result<Current, String> {
         let storage = &state.persistence.storage;
+        source.decoder.expect_bytes(storage.disk.len(&source.path).unwrap_or(0));
         let wake = std::sync::Arc::clone(&storage.wake);
         let opened = storage.disk.open(&source.path).and_then(|file| ReadAhead::start(file, move || wake()));
         let ahead = opened.map_err(|error| unreadable(&source.path, &error))?;

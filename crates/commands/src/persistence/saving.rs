@@ -112,7 +112,9 @@ impl Pacer {
         if now_ns >= self.active_until_ns {
             return 0;
         }
-        (self.ended_ns + self.took_ns * (SHARE - 1)).saturating_sub(now_ns)
+        // A slice that took much longer was interrupted by the system, not by its own work, and is no debt to clients.
+        let work_ns = self.took_ns.min(2 * SLICE_NS);
+        (self.ended_ns + work_ns * (SHARE - 1)).saturating_sub(now_ns)
     }
 
     fn done(&mut self, began_ns: u64, ended_ns: u64) {

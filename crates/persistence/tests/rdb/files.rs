@@ -110,6 +110,52 @@ fn a_key_that_comes_twice_is_an_error_that_names_it() {
     }
 }
 
+/// A file of strings `key:n`, with what it says about their number.
+fn strings(numbers: impl Iterator<Item = u32>, sizes: &[u8]) -> Vec<u8> {
+    let mut file = [b"REDIS0010\xfe\x00\xfb".as_slice(), sizes].concat();
+    for n in numbers {
+        let key = format!("key:{n}");
+        file.extend([0, key.len() as u8]);
+        file.extend(key.bytes());
+        file.extend(if n % 3 == 0 { b"\xc0\x07".as_slice() } else { b"\x02xy" });
+    }
+    file.extend(*b"\xff\0\0\0\0\0\0\0\0");
+    file
+}
+
+#[test]
+fn whatever_a_file_says_of_its_size_all_keys_are_loaded() {
+    let sizes: [&[u8]; 4] =
+        [b"\x00\x00", b"\x80\x00\x00\x75\x30\x00", b"\x10\x00", b"\x81\xff\xff\xff\xff\xff\xff\xff\xff\x00"];
+    for said in sizes {
+        let file = strings(0..30_000, said);
+        let (mut keyspace, mut loader) = (keyspace(), Loader::new(LoadOptions::default()));
+        loader.expect_bytes(file.len() as u64);
+        file.chunks(3000).for_each(|piece| drop(loader.feed(piece, &mut keyspace).expect("a file")));
+        assert_eq!((keyspace.len(0), loader.loaded().keys), (30_000, 30_000));
+        for n in 0..30_000 {
+            let name = format!("key:{n}");
+            let key = keyspace.key(name.as_bytes());
+            assert!(keyspace.peek(0, key).is_some(), "{name}");
+        }
+        assert!(keyspace.memory().used < 100 * 30_000, "{}", keyspace.memory().used);
+    }
+}
+
+#[test]
+fn a_string_that_comes_twice_is_refused_where_it_is() {
+    let twice = (0..500).chain([17]).chain(600..900);
+    let at = strings((0..500).chain([17]), b"\x00\x00").len() - 9;
+    for piece in [1, 100, 1 << 20] {
+        let (mut keyspace, mut loader) = (keyspace(), Loader::new(LoadOptions::default()));
+        let file = strings(twice.clone(), b"\x00\x00");
+        let error = file.chunks(piece).find_map(|piece| loader.feed(piece, &mut keyspace).err());
+        let error = error.expect("the key comes twice").to_string();
+        assert_eq!(error, format!("at offset {at}, in the value of key 'key:17': a key occurs twice"));
+        assert_eq!(keyspace.len(0), 500);
+    }
+}
+
 #[test]
 fn collections_without_elements_are_left_out_and_named() {
     let file = b"REDIS0010\x02\x01s\x00\x00\x01k\x01v\xff\0\0\0\0\0\0\0\0";

@@ -2,6 +2,7 @@
 
 use crate::access::AccessPolicy;
 use crate::db::{Db, Walk, compact_members};
+use crate::dense;
 use crate::entry::{Entry, Head, Outline, Payload};
 use crate::event::{Event, EventClass, EventClasses, EventLog};
 use crate::hash::Hasher;
@@ -809,7 +810,7 @@ impl Keyspace {
             if whole {
                 self.members = Slab::new(Arc::clone(&self.pool));
             }
-            return self.reaper.trim(&self.pool, 0);
+            return self.reaper.trim(&self.pool, usize::MAX);
         }
         if whole {
             old.into_iter().for_each(|db| self.reaper.db_with_members(db));
@@ -818,7 +819,7 @@ impl Keyspace {
         } else {
             old.into_iter().for_each(|db| self.reaper.db(db, members));
         }
-        self.reaper.trim(&self.pool, 0);
+        self.reaper.trim(&self.pool, usize::MAX);
     }
 
     /// Exchanges the content of two databases.
@@ -1079,9 +1080,10 @@ impl Keyspace {
         self.reaper.counts()
     }
 
-    /// Bytes taken by all databases.
+    /// Bytes taken by all databases; by full nodes of lists and streams also in other keyspaces.
     pub fn memory(&self) -> Memory {
-        let mut sum = Memory { mapped: self.pool.mapped(), ..Memory::default() };
+        let (used, held, mapped) = dense::memory();
+        let mut sum = Memory { used, held, mapped: self.pool.mapped() + mapped, tables: 0 };
         sum.used += self.members.used();
         sum.held += self.members.held();
         for db in &self.dbs {
@@ -1107,8 +1109,11 @@ impl Keyspace {
         runs.into_iter().for_each(|run| self.members.take_back(run));
         if self.now.abs_diff(self.paced) >= PACE_MS {
             self.paced = self.now;
-            if let Some(keep) = self.pool.pace(&mut self.pace) {
-                self.reaper.trim(&self.pool, keep);
+            if let Some(excess) = self.pool.pace(&mut self.pace) {
+                self.reaper.trim(&self.pool, excess);
+            }
+            if let Some((pool, excess)) = dense::pace() {
+                self.reaper.trim(&pool, excess);
             }
         }
         if returned == TAKE_BACK {

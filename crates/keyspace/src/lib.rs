@@ -23,6 +23,7 @@
 
 mod access;
 mod db;
+mod dense;
 pub mod encoding;
 mod entry;
 mod event;

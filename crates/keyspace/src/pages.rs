@@ -92,13 +92,14 @@ const MOST_AHEAD: usize = 128;
 /// Bytes of chunks from which on pages are prepared: not for keyspaces that are small beside the process.
 const MUCH: usize = 16 * CHUNK;
 /// Free pages present beyond what is wanted that are not worth a system call.
-const SLACK: usize = 8;
+const SLACK: usize = 4;
 
-/// How fast pages are handed out.
+/// How fast pages are handed out: how many between the last looks.
 #[derive(Default)]
-pub(crate) struct Pace {
-    per_second: usize,
-}
+pub(crate) struct Pace([usize; 3]);
+
+/// From so many pages between two looks on, memory is prepared: slower growth meets few page faults.
+const FAST: usize = 4;
 
 const _: () = assert!(size_of::<PageHeader>() == 64 && size_of::<Chunk>() == 64);
 
@@ -318,18 +319,21 @@ impl PagePool {
     }
 
     /// Called about ten times a second: how many pages are handed out decides how many are kept present, ahead of use or
-    /// after it. Returns how many may stay present, if there are more.
+    /// after it. Returns how many more are present, if these are worth giving back.
     pub(crate) fn pace(&self, pace: &mut Pace) -> Option<usize> {
         let taken = self.taken.swap(0, Ordering::Relaxed);
-        pace.per_second = pace.per_second - pace.per_second.div_ceil(10) + taken;
-        let ahead = if self.mapped() < MUCH { 0 } else { (AHEAD + pace.per_second / 4).min(MOST_AHEAD) };
+        pace.0.rotate_right(1);
+        pace.0[0] = taken;
+        let fastest = pace.0.into_iter().max().unwrap_or(0);
+        let prepares = fastest >= FAST && self.mapped() >= MUCH;
+        let ahead = if prepares { (AHEAD + 2 * fastest).min(MOST_AHEAD) } else { 0 };
         self.ahead.store(ahead, Ordering::Relaxed);
-        let keep = ahead + 2 * pace.per_second;
+        let keep = ahead + 5 * fastest;
         let mut shared = self.shared.try_lock().ok()?;
         if taken == 0 {
             self.lock_stock().drain(..).for_each(|page| shared.give(page));
         }
-        (shared.present > keep + SLACK).then_some(keep)
+        Some(shared.present.saturating_sub(keep)).filter(|excess| *excess > SLACK)
     }
 
     /// Whether [`PagePool::prepare`] is worth a call.
@@ -399,17 +403,16 @@ impl PagePool {
     pub(crate) fn trim(&self) {
         let stock = std::mem::take(&mut *self.lock_stock());
         stock.into_iter().for_each(|page| self.lock().give(page));
-        while self.trim_chunk(0) {}
+        while self.trim_chunk(usize::MAX).is_some() {}
     }
 
-    /// Gives the memory of free pages of one chunk (2 MiB) back to the system, and the whole chunk if nothing is left in
-    /// it, so that no less than `keep` pages stay present; false if there was nothing to do.
+    /// Gives the memory of up to `excess` free pages of one chunk (2 MiB) back to the system, and the whole chunk if
+    /// nothing is left in it. Returns of how many; `None` if there was nothing to do.
     /// The lock is not held during the system calls, so that others can take pages meanwhile.
-    pub(crate) fn trim_chunk(&self, keep: usize) -> bool {
+    pub(crate) fn trim_chunk(&self, excess: usize) -> Option<usize> {
         let mut shared = self.lock();
-        let excess = shared.present.saturating_sub(keep);
         let found = shared.roomy.iter().rev().copied().find(|chunk| Shared::bits(*chunk).1 != 0);
-        let Some(chunk) = found.filter(|_| excess > 0) else { return false };
+        let chunk = found.filter(|_| excess > 0)?;
         let (free, present) = Shared::bits(chunk);
         let count = present.count_ones() as usize;
         if free == ALL && count <= excess {
@@ -417,7 +420,7 @@ impl PagePool {
             shared.present -= count;
             drop(shared);
             self.unmap(chunk);
-            return true;
+            return Some(count);
         }
         // The last ones, as the first ones are taken first.
         let kept = (0..PAGES as u32).filter(|i| present >> i & 1 == 1).take(count.saturating_sub(excess));
@@ -444,7 +447,7 @@ impl PagePool {
         // SAFETY: the lock is held. Pages given back meanwhile have set their own bits.
         unsafe { (*head).free |= released };
         shared.roomy.insert(chunk);
-        true
+        Some(released.count_ones() as usize)
     }
 }
 

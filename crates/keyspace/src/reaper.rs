@@ -22,6 +22,9 @@ use std::time::Duration;
 pub(crate) const LARGE: usize = 64 * 1024;
 /// Collections of more pieces than this are freed in the background.
 const MANY: usize = 64;
+/// Pages that the owner gives back itself in one go (0.1 ms), and how often, before that gets a thread.
+const AT_ONCE: usize = 8;
+const FEW: usize = 16;
 /// Pause between two chunks that are given back to the system: 1 GB takes 0.1 s more.
 const BETWEEN_CHUNKS: Duration = Duration::from_micros(200);
 
@@ -34,7 +37,7 @@ enum Garbage {
     Blob(Blob),
     /// A collection with blocks in the slab of this number.
     Object(Box<Object>, u64),
-    /// Free pages, to be given back to the system but for so many.
+    /// So many free pages, to be given back to the system.
     Pages(Arc<PagePool>, usize),
     /// Free pages, to be made present.
     Ahead(Arc<PagePool>),
@@ -84,9 +87,13 @@ impl Reaper {
         }
     }
 
-    /// Has the free pages of a pool given back to the system, but for `keep`.
-    pub(crate) fn trim(&mut self, pool: &Arc<PagePool>, keep: usize) {
-        self.send(0, Garbage::Pages(Arc::clone(pool), keep));
+    /// Has `excess` free pages of a pool given back to the system. A few are not worth a thread.
+    pub(crate) fn trim(&mut self, pool: &Arc<PagePool>, excess: usize) {
+        if self.thread.is_some() || excess > FEW * AT_ONCE {
+            self.send(0, Garbage::Pages(Arc::clone(pool), excess));
+        } else {
+            pool.trim_chunk(excess.min(AT_ONCE));
+        }
     }
 
     /// Has the memory of the pages that a pool gives out next made present.
@@ -172,8 +179,9 @@ fn run(garbage: &Receiver<Garbage>, shared: &Shared) {
                 hand_back(shared, members, |bin| object.free(bin));
                 1
             }
-            Garbage::Pages(pool, keep) => {
-                while pool.trim_chunk(keep) {
+            Garbage::Pages(pool, mut excess) => {
+                while let Some(trimmed) = pool.trim_chunk(excess) {
+                    excess -= trimmed;
                     // The system holds a lock over the address space meanwhile, for which page faults of the owner
                     // wait: never in one go.
                     std::thread::sleep(BETWEEN_CHUNKS);

@@ -89,9 +89,9 @@ impl Slab {
         self.alloc_from(SEGMENTS.start + rank, bytes / UNIT)
     }
 
-    /// A block of `class` units from the pages of a list.
+    /// A block of `class` units from the pages of a list, always the same one for blocks of that size.
     #[inline]
-    fn alloc_from(&mut self, list: usize, class: usize) -> NonNull<u8> {
+    pub(crate) fn alloc_from(&mut self, list: usize, class: usize) -> NonNull<u8> {
         let mut page = self.roomy[list];
         if page.is_null() {
             page = self.add_page(list, class);

@@ -66,6 +66,13 @@ mod tests {
     fn a_second_mention_is_found() {
         let row = ("a.rs", "Row {\n    name: \"getrange\",\n}");
         assert_eq!(findings(&[row, ("b.rs", "x")]), [""; 0]);
-        assert_eq!(findings(&[row, ("b.rs", "b\"GETRANGE\"")]).len(), 1);
+        assert_eq!(findings(&[row, ("b.rs", "b\"getrange\"")]).len(), 1);
+        assert_eq!(findings(&[row, ("b.rs", "is(name, \"GETRANGE\")")]).len(), 1);
+    }
+
+    #[test]
+    fn an_effect_may_name_another_command() {
+        let row = ("a.rs", "Row {\n    name: \"getrange\",\n}");
+        assert_eq!(findings(&[row, ("b.rs", "cx.effect(&[b\"GETRANGE\", key])")]), [""; 0]);
     }
 }

@@ -3,7 +3,7 @@
 use super::Repository;
 
 /// Files that may call what clippy disallows: they own time, files or the process.
-const MAY_CALL: [&str; 15] = [
+const MAY_CALL: [&str; 16] = [
     "bins/server/src/cli.rs",
     "bins/server/src/daemon.rs",
     "bins/server/src/links.rs",
@@ -15,17 +15,20 @@ const MAY_CALL: [&str; 15] = [
     "bins/xtask/src/main.rs",
     "crates/keyspace/src/reaper.rs",
     "crates/persistence/src/aof/writer.rs",
+    "crates/persistence/src/aof/writer/tests.rs",
     "crates/persistence/src/disk.rs",
     "crates/persistence/src/disk/faulty.rs",
     "crates/reactor/src/clock.rs",
     "crates/testkit/src/lib.rs",
 ];
 /// Files that may contain unsafe code, each behind a safe interface.
-const MAY_BE_UNSAFE: [&str; 13] = [
+const MAY_BE_UNSAFE: [&str; 14] = [
     "crates/keyspace/src/db.rs",
+    "crates/keyspace/src/dense.rs",
     "crates/keyspace/src/entry.rs",
     "crates/keyspace/src/pages.rs",
     "crates/keyspace/src/slab.rs",
+    "crates/keyspace/src/snapshot/open.rs",
     "crates/keyspace/src/table.rs",
     "crates/keyspace/src/types/hash/fields.rs",
     "crates/keyspace/src/types/set/members.rs",

@@ -11,6 +11,7 @@ mod log;
 mod node;
 mod nodes;
 mod range;
+mod sealed;
 #[cfg(test)]
 mod tests;
 mod trim;

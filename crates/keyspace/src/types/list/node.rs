@@ -9,6 +9,7 @@
 //! The room in front makes pushing and popping at the head as cheap as at the tail: the six bytes of the listpack's
 //! header move, the entries do not. What lies between is an exact listpack at any time.
 
+use crate::dense::Dense;
 use crate::encoding::listpack::{END, Element, HEADER, Listpack, ListpackRef, Pos};
 use crate::value::Blob;
 use std::ops::Deref;
@@ -62,11 +63,49 @@ impl Deref for Plain {
 /// A listpack with room at either end.
 #[derive(Clone, Debug)]
 pub(super) struct Pack {
-    buf: Vec<u8>,
+    buf: Buffer,
     start: u32,
     count: u32,
     /// The number of the node for a snapshot that has the list open and has not got it; 0: none.
     place: u32,
+}
+
+/// What a listpack stands in.
+#[derive(Clone, Debug)]
+enum Buffer {
+    /// With room to grow.
+    Open(Vec<u8>),
+    /// Without, until something changes.
+    Sealed(Dense),
+}
+
+impl Buffer {
+    #[inline]
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Buffer::Open(bytes) => bytes,
+            Buffer::Sealed(bytes) => bytes,
+        }
+    }
+
+    /// The bytes, to change them.
+    #[inline]
+    fn open(&mut self) -> &mut Vec<u8> {
+        if let Buffer::Sealed(bytes) = self {
+            *self = Buffer::Open(bytes.to_vec());
+        }
+        match self {
+            Buffer::Open(bytes) => bytes,
+            Buffer::Sealed(_) => unreachable!("it was opened"),
+        }
+    }
+
+    fn memory(&self) -> usize {
+        match self {
+            Buffer::Open(bytes) => bytes.capacity(),
+            Buffer::Sealed(bytes) => bytes.memory(),
+        }
+    }
 }
 
 impl Node {
@@ -107,7 +146,7 @@ impl Node {
     /// Bytes of memory beside the node itself.
     pub(super) fn memory(&self) -> usize {
         match self {
-            Node::Pack(pack) => pack.buf.capacity(),
+            Node::Pack(pack) => pack.buf.memory(),
             Node::Plain(bytes) => bytes.len(),
         }
     }
@@ -116,14 +155,18 @@ impl Node {
 impl Pack {
     /// An empty listpack with room for `room` bytes of entries, all of it at one end.
     pub(super) fn with_room(room: usize, end: End) -> Pack {
+        Pack::reusing(Vec::new(), room, end)
+    }
+
+    /// The same in a buffer whose contents do not matter.
+    pub(super) fn reusing(mut buf: Vec<u8>, room: usize, end: End) -> Pack {
         let len = HEADER + 1;
-        let (start, mut buf) = match end {
-            End::Head => (room, vec![0; room + len]),
-            End::Tail => (0, Vec::with_capacity(room + len)),
-        };
+        buf.clear();
+        buf.reserve_exact(room + len);
+        let start = if end == End::Head { room } else { 0 };
         buf.resize(start + len, 0);
         buf[start + HEADER] = END;
-        let mut pack = Pack { buf, start: offset(start), count: 0, place: 0 };
+        let mut pack = Pack { buf: Buffer::Open(buf), start: offset(start), count: 0, place: 0 };
         pack.write_header();
         pack
     }
@@ -131,18 +174,18 @@ impl Pack {
     /// From the bytes of a listpack, which are trusted.
     pub(super) fn from_bytes(buf: Vec<u8>) -> Pack {
         let count = ListpackRef::new(&buf).len() as u32;
-        Pack { buf, start: 0, count, place: 0 }
+        Pack { buf: Buffer::Open(buf), start: 0, count, place: 0 }
     }
 
     /// The buffer, whatever it contains.
-    pub(super) fn into_buffer(self) -> Vec<u8> {
-        self.buf
+    pub(super) fn into_buffer(mut self) -> Vec<u8> {
+        std::mem::take(self.buf.open())
     }
 
     /// The listpack.
     #[inline]
     pub(super) fn bytes(&self) -> &[u8] {
-        &self.buf[self.start as usize..]
+        &self.buf.bytes()[self.start as usize..]
     }
 
     #[inline]
@@ -153,7 +196,7 @@ impl Pack {
     /// Bytes of the listpack.
     #[inline]
     pub(super) fn size(&self) -> usize {
-        self.buf.len() - self.start as usize
+        self.buf.bytes().len() - self.start as usize
     }
 
     /// How many elements there are.
@@ -164,11 +207,11 @@ impl Pack {
 
     #[inline]
     fn write_header(&mut self) {
-        let start = self.start as usize;
-        let total = (self.buf.len() - start) as u32;
-        let header = &mut self.buf[start..start + HEADER];
+        let (start, count, buf) = (self.start as usize, self.count, self.buf.open());
+        let total = (buf.len() - start) as u32;
+        let header = &mut buf[start..start + HEADER];
         header[..4].copy_from_slice(&total.to_le_bytes());
-        header[4..].copy_from_slice(&(self.count.min(u32::from(u16::MAX)) as u16).to_le_bytes());
+        header[4..].copy_from_slice(&(count.min(u32::from(u16::MAX)) as u16).to_le_bytes());
     }
 
     /// Adds an element at an end.
@@ -181,16 +224,18 @@ impl Pack {
                     self.make_front_room(size);
                 }
                 let first = self.start as usize + HEADER;
-                element.write(&mut self.buf[first - size..first]);
+                element.write(&mut self.buf.open()[first - size..first]);
                 self.start -= size as u32;
             }
             End::Tail => {
-                if self.buf.capacity() - self.buf.len() < size {
+                let buf = self.buf.open();
+                if buf.capacity() - buf.len() < size {
                     self.make_back_room(size);
                 }
-                let last = self.buf.len() - 1;
-                self.buf.resize(last + size + 1, END);
-                element.write(&mut self.buf[last..last + size]);
+                let buf = self.buf.open();
+                let last = buf.len() - 1;
+                buf.resize(last + size + 1, END);
+                element.write(&mut buf[last..last + size]);
             }
         }
         self.count += 1;
@@ -211,8 +256,7 @@ impl Pack {
             End::Tail => {
                 let last = view.last().expect("a node is never empty");
                 let result = visit(view.get(last));
-                self.buf.truncate(self.start as usize + last + 1);
-                *self.buf.last_mut().expect("the header stays") = END;
+                self.end_at(last);
                 result
             }
         };
@@ -221,75 +265,94 @@ impl Pack {
         result
     }
 
+    /// Cuts off what is behind a place of the listpack.
+    #[inline]
+    fn end_at(&mut self, pos: Pos) {
+        let end = self.start as usize + pos + 1;
+        let buf = self.buf.open();
+        buf.truncate(end);
+        buf[end - 1] = END;
+    }
+
     /// Makes room for an entry in front: with what is spare behind, or in a larger buffer.
     #[cold]
     fn make_front_room(&mut self, size: usize) {
         let (start, len) = (self.start as usize, self.size());
-        let spare = self.buf.capacity() - self.buf.len();
+        let buf = self.buf.open();
+        let spare = buf.capacity() - buf.len();
         if start + spare >= size.max(len / 16) {
             let shift = (spare / 2).max(size - start.min(size));
-            let end = self.buf.len();
-            self.buf.resize(end + shift, 0);
-            self.buf.copy_within(start..end, start + shift);
+            let end = buf.len();
+            buf.resize(end + shift, 0);
+            buf.copy_within(start..end, start + shift);
             self.start += offset(shift);
             return;
         }
-        let mut buf = vec![0; grown(len, size)];
-        let start = buf.len() - len;
-        buf[start..].copy_from_slice(self.bytes());
-        (self.buf, self.start) = (buf, offset(start));
+        let mut larger = vec![0; grown(len, size)];
+        let moved = larger.len() - len;
+        larger[moved..].copy_from_slice(&buf[start..]);
+        (*buf, self.start) = (larger, offset(moved));
     }
 
     /// Makes room for an entry behind: with what is free in front, or in a larger buffer.
     #[cold]
     fn make_back_room(&mut self, size: usize) {
         let (start, len) = (self.start as usize, self.size());
-        let spare = self.buf.capacity() - self.buf.len();
+        let buf = self.buf.open();
+        let spare = buf.capacity() - buf.len();
         if start + spare >= size.max(len / 16) {
             let shift = (start / 2).max(size - spare.min(size));
-            self.buf.copy_within(start.., start - shift);
-            self.buf.truncate(start - shift + len);
+            buf.copy_within(start.., start - shift);
+            buf.truncate(start - shift + len);
             self.start -= offset(shift);
             return;
         }
-        self.align();
-        self.buf.reserve_exact(grown(len, size) - len);
+        self.align().reserve_exact(grown(len, size) - len);
     }
 
     /// Moves the listpack to the front of its buffer.
-    fn align(&mut self) {
-        if self.start > 0 {
-            let len = self.size();
-            self.buf.copy_within(self.start as usize.., 0);
-            self.buf.truncate(len);
+    fn align(&mut self) -> &mut Vec<u8> {
+        let (start, len) = (self.start as usize, self.size());
+        let buf = self.buf.open();
+        if start > 0 {
+            buf.copy_within(start.., 0);
+            buf.truncate(len);
             self.start = 0;
+        }
+        buf
+    }
+
+    /// Gives up all room, since nothing will be pushed here soon. Returns the buffer, for reuse.
+    pub(super) fn seal(&mut self) -> Vec<u8> {
+        let sealed = Buffer::Sealed(Dense::new(self.bytes()));
+        self.start = 0;
+        match std::mem::replace(&mut self.buf, sealed) {
+            Buffer::Open(bytes) => bytes,
+            Buffer::Sealed(_) => Vec::new(),
         }
     }
 
-    /// Gives back room that is more than a small part of the whole, since nothing will be pushed here soon.
+    /// Gives back room that is more than a small part of the whole.
     pub(super) fn shrink(&mut self) {
         let len = self.size();
-        if self.buf.capacity() - len > len / 16 {
-            self.align();
-            self.buf.shrink_to_fit();
+        if self.buf.memory() - len > len / 16 {
+            self.align().shrink_to_fit();
         }
     }
 
     /// Gives back room if most of the buffer is unused, after elements were removed.
     pub(super) fn shrink_if_sparse(&mut self) {
-        if self.buf.capacity() > 256 && self.size() < self.buf.capacity() / 4 {
-            self.align();
-            self.buf.shrink_to_fit();
+        if self.buf.memory() > 256 && self.size() < self.buf.memory() / 4 {
+            self.align().shrink_to_fit();
         }
     }
 
     /// Changes the listpack in the middle.
     fn edit<R>(&mut self, change: impl FnOnce(&mut Listpack) -> R) -> R {
-        self.align();
-        let mut pack = Listpack::from_bytes(std::mem::take(&mut self.buf));
+        let mut pack = Listpack::from_bytes(std::mem::take(self.align()));
         let result = change(&mut pack);
         self.count = pack.len() as u32;
-        self.buf = pack.into_bytes();
+        self.buf = Buffer::Open(pack.into_bytes());
         result
     }
 
@@ -327,10 +390,7 @@ impl Pack {
         let edge = edge.unwrap_or(view.bytes().len() - 1);
         match end {
             End::Head => self.start += offset(edge - HEADER),
-            End::Tail => {
-                self.buf.truncate(self.start as usize + edge + 1);
-                *self.buf.last_mut().expect("the header stays") = END;
-            }
+            End::Tail => self.end_at(edge),
         }
         self.count = kept as u32;
         self.write_header();
@@ -343,7 +403,8 @@ impl Pack {
         let mut buf = Vec::with_capacity(HEADER + entries.len());
         buf.resize(HEADER, 0);
         buf.extend_from_slice(entries);
-        let mut rest = Pack { buf, start: 0, count: (self.count() - index) as u32, place: 0 };
+        let mut rest =
+            Pack { buf: Buffer::Open(buf), start: 0, count: (self.count() - index) as u32, place: 0 };
         rest.write_header();
         self.drop_many(End::Tail, rest.count());
         rest
@@ -394,12 +455,13 @@ impl Pack {
         let start = self.start as usize;
         let Some((first, _)) = places.first() else { return };
         let mut to = start + first;
+        let buf = self.buf.open();
         for (i, (_, end)) in places.iter().enumerate() {
-            let next = places.get(i + 1).map_or(self.buf.len(), |(next, _)| start + next);
-            self.buf.copy_within(start + end..next, to);
+            let next = places.get(i + 1).map_or(buf.len(), |(next, _)| start + next);
+            buf.copy_within(start + end..next, to);
             to += next - (start + end);
         }
-        self.buf.truncate(to);
+        buf.truncate(to);
         self.count -= places.len() as u32;
         self.write_header();
     }
@@ -436,8 +498,8 @@ mod tests {
             let (mut grown, mut capacity) = (0, 0);
             for i in 0..2000 {
                 pack.push(end, Element::Int(i + 100_000));
-                grown += usize::from(pack.buf.capacity() != capacity);
-                capacity = pack.buf.capacity();
+                grown += usize::from(pack.buf.memory() != capacity);
+                capacity = pack.buf.memory();
             }
             assert!(grown < 60, "{grown}");
             assert!(capacity < pack.size() * 5 / 4, "{capacity}");
@@ -448,9 +510,9 @@ mod tests {
     fn room_goes_when_it_is_not_needed() {
         let mut pack = Pack::with_room(8000, End::Head);
         pack.push(End::Head, Element::Bytes(b"one"));
-        assert!(pack.buf.capacity() >= 8000);
+        assert!(pack.buf.memory() >= 8000);
         pack.shrink();
-        assert_eq!(pack.buf.capacity(), pack.size());
+        assert_eq!(pack.buf.memory(), pack.size());
         assert_eq!(texts(&pack), [b"one"]);
     }
 

@@ -244,29 +244,31 @@ impl Quicklist {
     /// Adds a value in a node of its own at an end. The node that was last there becomes a compact one.
     #[cold]
     fn push_node(&mut self, end: End, value: &[u8]) {
-        if let Some(Node::Pack(pack)) = self.end_mut(end) {
-            pack.shrink();
-        }
+        let buffer = match self.end_mut(end) {
+            Some(Node::Pack(pack)) => pack.seal(),
+            _ => Vec::new(),
+        };
+        let many = self.nodes.len() >= MANY_NODES;
+        let (buffer, room) = if many { (buffer, self.limit.bytes) } else { (Vec::new(), 0) };
         if self.nodes.len() == self.nodes.capacity() {
             // In small steps: doubling would cost more than the nodes' descriptions themselves.
             self.nodes.reserve_exact((self.nodes.len() / 8).max(2));
         }
-        let room = if self.nodes.len() >= MANY_NODES { self.limit.bytes } else { 0 };
-        let node = self.node_of(value, room, end);
+        let node = self.node_of(buffer, value, room, end);
         match end {
             End::Head => self.nodes.push_front(node),
             End::Tail => self.nodes.push_back(node),
         }
     }
 
-    /// A node of one value, with room for `room` bytes in all.
-    fn node_of(&self, value: &[u8], room: usize, end: End) -> Node {
+    /// A node of one value, with room for `room` bytes in all, in a buffer whose contents do not matter.
+    fn node_of(&self, buffer: Vec<u8>, value: &[u8], room: usize, end: End) -> Node {
         if self.limit.is_large(value.len()) {
             return Node::Plain(value.into());
         }
         let element = Element::new(value);
         // The listpack's header and end count too.
-        let mut pack = Pack::with_room(room.saturating_sub(7).max(element.entry()), end);
+        let mut pack = Pack::reusing(buffer, room.saturating_sub(7).max(element.entry()), end);
         pack.push(end, element);
         Node::Pack(pack)
     }
@@ -379,7 +381,7 @@ impl Quicklist {
         }
         let at = place.node + usize::from(after);
         if at_edge {
-            let node = self.node_of(value, 0, End::Tail);
+            let node = self.node_of(Vec::new(), value, 0, End::Tail);
             self.nodes.insert(at, node);
         } else {
             self.insert_split(place, after, value);

@@ -107,7 +107,7 @@ impl Log {
                 return Err(Malformed);
             }
             let pack = node::load(id, bytes)?;
-            log.nodes.push(id, pack);
+            log.nodes.push(id, |_| pack);
             log.len += log.nodes.last().map_or(0, |node| node.live());
         }
         if log.nodes.last().is_some_and(|last| last.last().id() > last_id) {
@@ -133,7 +133,8 @@ impl Log {
             return Err(TooLarge);
         }
         if !self.has_room(bytes, limits) {
-            self.nodes.push(id, node::create(pairs.clone().map(|(field, _)| field)));
+            let fields = pairs.clone().map(|(field, _)| field);
+            self.nodes.push(id, |buffer| node::create(buffer, fields));
         }
         let (node_id, pack) = self.nodes.last_mut().expect("there is a node with room");
         node::append(pack, node_id, id, pairs);

@@ -256,9 +256,9 @@ impl<'a> Node<'a> {
     }
 }
 
-/// A new node without entries. Its fields are those of the entry that is appended next.
-pub(super) fn create<'b>(fields: impl ExactSizeIterator<Item = &'b [u8]>) -> Listpack {
-    let mut pack = Listpack::new();
+/// A new node without entries, in a buffer whose contents do not matter. Its fields are those of the entry that is appended next.
+pub(super) fn create<'b>(buffer: Vec<u8>, fields: impl ExactSizeIterator<Item = &'b [u8]>) -> Listpack {
+    let mut pack = Listpack::reusing(buffer);
     pack.push_int_back(0);
     pack.push_int_back(0);
     pack.push_int_back(fields.len() as i64);

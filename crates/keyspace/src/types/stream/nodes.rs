@@ -3,22 +3,24 @@
 
 use super::id::StreamId;
 use super::node::Node;
+use super::sealed::{PER_NODE, Sealed};
 use super::watch::NodesWatch;
+use crate::dense::Dense;
 use crate::encoding::listpack::Listpack;
-use std::collections::BTreeMap;
 
 /// The nodes. `tail` is `None` only if there are none at all.
 #[derive(Clone, Default, Debug)]
 pub(super) struct Nodes {
-    sealed: BTreeMap<StreamId, Box<[u8]>>,
+    sealed: Sealed,
     tail: Option<Listpack>,
     tail_id: StreamId,
     /// While a snapshot has the stream open.
     pub(super) watch: NodesWatch,
 }
 
-/// Bytes of the map per sealed node: key and value, in leaves of eleven that are two thirds full.
-const PER_SEALED: usize = (size_of::<StreamId>() + size_of::<Box<[u8]>>()) * 3 / 2;
+fn node((id, bytes): (StreamId, &[u8])) -> Node<'_> {
+    Node::new(id, bytes)
+}
 
 impl Nodes {
     /// To be called before the node that begins with `id` changes, comes or goes.
@@ -35,15 +37,14 @@ impl Nodes {
         if let Some(watch) = watch.get() {
             watch.before_change(id, || match tail {
                 Some(tail) if *tail_id == id => Some(tail.view().bytes().into()),
-                _ => sealed.get(&id).cloned(),
+                _ => sealed.get(id).map(Into::into),
             });
         }
     }
 
     /// The first node that begins with `id` or later.
     pub(super) fn at_or_after(&self, id: StreamId) -> Option<Node<'_>> {
-        let sealed = self.sealed.range(id..).next().map(|(id, bytes)| Node::new(*id, bytes));
-        sealed.or(self.last()).filter(|node| node.id >= id)
+        self.sealed.at_or_after(id).map(node).or(self.last()).filter(|node| node.id >= id)
     }
 
     /// How many nodes there are.
@@ -59,14 +60,12 @@ impl Nodes {
 
     /// The first node.
     pub(super) fn first(&self) -> Option<Node<'_>> {
-        self.sealed.first_key_value().map(|(id, bytes)| Node::new(*id, bytes)).or(self.last())
+        self.sealed.first().map(node).or(self.last())
     }
 
     /// The node that has the entry `id` if any does: the last one that begins at or before it.
     pub(super) fn holding(&self, id: StreamId) -> Option<Node<'_>> {
-        self.last()
-            .filter(|tail| tail.id <= id)
-            .or_else(|| self.sealed.range(..=id).next_back().map(|(id, bytes)| Node::new(*id, bytes)))
+        self.last().filter(|tail| tail.id <= id).or_else(|| self.sealed.holding(id).map(node))
     }
 
     /// The node after the one that begins with `id`.
@@ -82,7 +81,7 @@ impl Nodes {
     /// All nodes in order.
     pub(super) fn iter(&self) -> impl Iterator<Item = (StreamId, &[u8])> {
         let tail = self.tail.as_ref().map(|tail| (self.tail_id, tail.view().bytes()));
-        self.sealed.iter().map(|(id, bytes)| (*id, &**bytes)).chain(tail)
+        self.sealed.iter().chain(tail)
     }
 
     /// The last node, to append to.
@@ -92,12 +91,17 @@ impl Nodes {
         self.tail.as_mut().map(|tail| (self.tail_id, tail))
     }
 
-    /// Adds a node behind all others.
-    pub(super) fn push(&mut self, id: StreamId, node: Listpack) {
+    /// Adds a node behind all others. `make` makes it in a buffer whose contents do not matter.
+    pub(super) fn push(&mut self, id: StreamId, make: impl FnOnce(Vec<u8>) -> Listpack) {
         self.before_change(id);
-        if let Some(full) = self.tail.replace(node) {
-            self.sealed.insert(self.tail_id, full.into_bytes().into_boxed_slice());
-        }
+        let buffer = match self.tail.take() {
+            Some(full) => {
+                self.sealed.push(self.tail_id, Dense::new(full.view().bytes()));
+                full.into_bytes()
+            }
+            None => Vec::new(),
+        };
+        self.tail = Some(make(buffer));
         self.tail_id = id;
     }
 
@@ -107,10 +111,10 @@ impl Nodes {
         if let Some(tail) = self.tail.as_mut().filter(|_| self.tail_id == id) {
             return f(tail);
         }
-        let bytes = self.sealed.get_mut(&id).expect("only nodes that were found are changed");
-        let mut pack = Listpack::from_bytes(std::mem::take(bytes).into_vec());
+        let bytes = self.sealed.get_mut(id).expect("only nodes that were found are changed");
+        let mut pack = Listpack::from_bytes(bytes.to_vec());
         let result = f(&mut pack);
-        *bytes = pack.into_bytes().into_boxed_slice();
+        *bytes = Dense::new(pack.view().bytes());
         result
     }
 
@@ -118,20 +122,20 @@ impl Nodes {
     pub(super) fn remove(&mut self, id: StreamId) {
         self.before_change(id);
         if self.tail_id != id || self.tail.is_none() {
-            self.sealed.remove(&id);
+            self.sealed.remove(id);
             return;
         }
-        let before = self.sealed.pop_last();
+        let before = self.sealed.pop();
         self.tail_id = before.as_ref().map_or(StreamId::MIN, |(id, _)| *id);
-        self.tail = before.map(|(_, bytes)| Listpack::from_bytes(bytes.into_vec()));
+        self.tail = before.map(|(_, bytes)| Listpack::from_bytes(bytes.to_vec()));
     }
 
     /// Bytes taken; the nodes' own are estimated from `samples` of them, or counted if that is 0.
     pub(super) fn memory(&self, samples: usize) -> usize {
         let sealed = self.sealed.len();
         let seen = if samples == 0 { sealed } else { samples.min(sealed) };
-        let bytes: usize = self.sealed.values().take(seen).map(|bytes| bytes.len()).sum();
+        let bytes: usize = self.sealed.memory().take(seen).sum();
         let tail = self.tail.as_ref().map_or(0, Listpack::capacity);
-        tail + sealed * PER_SEALED + (bytes * sealed).checked_div(seen).unwrap_or(0)
+        tail + sealed * PER_NODE + (bytes * sealed).checked_div(seen).unwrap_or(0)
     }
 }

@@ -23,7 +23,7 @@ use crate::scripting::Scripting;
 use crate::settings::Settings;
 use crate::stats::Stats;
 use crate::table::{CommandId, Found, Table};
-use crate::tracking::{Origin, Post, Tracking};
+use crate::tracking::{Post, Tracking};
 use crate::transaction;
 use crate::watches::Watches;
 
@@ -160,7 +160,6 @@ struct Call<'a> {
     /// Unix time in microseconds, as the command sees it.
     now_us: u64,
     may_block: bool,
-    by_script: bool,
     /// Whether anybody wants to know how long it takes.
     timed: bool,
 }
@@ -221,7 +220,7 @@ fn call_handler<'a>(
         state.note_logged(call.slot);
     }
     if keyspace.is_recording() {
-        state.track(keyspace, links, (row, call.argv), call.slot, call.by_script);
+        state.track(keyspace, links, (row, call.argv), call.slot);
     }
     if keyspace.has_events() {
         notifications::publish(keyspace, state, links);
@@ -434,7 +433,12 @@ impl State {
     }
 
     /// Tells those who wait for keys, watch them or keep copies which ones have changed.
-    pub(crate) fn note_changes(&mut self, keyspace: &mut Keyspace, links: &mut dyn Links, origin: Origin) {
+    pub(crate) fn note_changes(
+        &mut self,
+        keyspace: &mut Keyspace,
+        links: &mut dyn Links,
+        running: Option<ClientId>,
+    ) {
         let State { blocking, watches, tracking, clients, pubsub, .. } = self;
         let mut post = Post { clients, outbox: &mut pubsub.outbox, links };
         let spoil = |clients: &mut Clients, slot| clients.at(slot as usize).flags |= ClientFlags::SPOILED;
@@ -444,7 +448,7 @@ impl State {
                 blocking.note(db, key);
                 if cause != Cause::Aside {
                     watches.changed(db, key, &mut |slot| spoil(post.clients, slot));
-                    tracking.changed(&mut post, key, cause, origin);
+                    tracking.changed(&mut post, key, cause, running);
                 }
             }
             Change::Flush { db } => {
@@ -452,7 +456,7 @@ impl State {
                 watches.flushed(db, &mut |slot| spoil(post.clients, slot));
                 // One command may have emptied several databases.
                 if !std::mem::replace(&mut flushed, true) {
-                    tracking.flushed(&mut post, origin);
+                    tracking.flushed(&mut post, running);
                 }
             }
             Change::Swap { a, b } => {
@@ -463,7 +467,7 @@ impl State {
         });
         for pair in swaps {
             if !(keyspace.is_empty(pair.0) && keyspace.is_empty(pair.1)) {
-                tracking.flushed(&mut post, origin);
+                tracking.flushed(&mut post, running);
             }
             let mut exists = |db: usize, key: &[u8]| {
                 let key = keyspace.key(key);
@@ -482,7 +486,7 @@ impl Ctx<'_> {
     pub(crate) fn call(&mut self, id: CommandId, argv: Argv<'_>, out: &mut ReplyBuf) {
         let key = self.state.first_key(self.keyspace, Found::Command(id), argv);
         let (slot, now_us) = (self.client, self.now_us);
-        let call = Call { argv, key, slot, id, now_us, may_block: false, by_script: false, timed: true };
+        let call = Call { argv, key, slot, id, now_us, may_block: false, timed: true };
         let ran = call_handler(self.keyspace, self.state, self.links, &call, out);
         self.state.show(self.links, slot, &ran, out);
         self.state.account(self.links, &call, &ran);
@@ -840,16 +844,8 @@ impl Engine {
             state.touch = touch;
             keyspace.set_touch(touch);
         }
-        let call = Call {
-            argv: prepared.argv,
-            key: prepared.key,
-            slot,
-            id,
-            now_us,
-            may_block: true,
-            by_script: false,
-            timed: true,
-        };
+        let call =
+            Call { argv: prepared.argv, key: prepared.key, slot, id, now_us, may_block: true, timed: true };
         let mut ran = call_handler(keyspace, state, links, &call, out);
         if !state.blocking.is_retry() {
             state.show(links, slot, &ran, out);

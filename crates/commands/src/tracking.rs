@@ -80,15 +80,6 @@ enum Stale<'a> {
     All,
 }
 
-/// In whose name changes were made.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Origin {
-    /// The client whose command runs.
-    pub(crate) running: Option<ClientId>,
-    /// Whether a script of its makes the changes.
-    pub(crate) by_script: bool,
-}
-
 /// What it takes to tell somebody something.
 pub(crate) struct Post<'s, 'l> {
     pub(crate) clients: &'s mut Clients,
@@ -109,6 +100,8 @@ pub(crate) struct Tracking {
     held: Vec<Option<Box<[u8]>>>,
     /// How many times in a row there were too many keys.
     over_limit: u32,
+    /// Whether the running command is a script's.
+    pub(crate) by_script: bool,
 }
 
 impl Tracking {
@@ -161,9 +154,15 @@ impl Tracking {
         }
     }
 
-    /// A key has changed.
-    pub(crate) fn changed(&mut self, post: &mut Post<'_, '_>, key: &[u8], cause: Cause, origin: Origin) {
-        let author = origin.running.filter(|_| cause == Cause::Write && !origin.by_script);
+    /// A key has changed. `running`: the client whose command runs, if that has changed it.
+    pub(crate) fn changed(
+        &mut self,
+        post: &mut Post<'_, '_>,
+        key: &[u8],
+        cause: Cause,
+        running: Option<ClientId>,
+    ) {
+        let author = running.filter(|_| cause == Cause::Write && !self.by_script);
         self.broadcasts.note(key, author);
         let held = &mut self.held;
         self.readers.take(key, &mut |id| {
@@ -171,7 +170,7 @@ impl Tracking {
             if mode.options.contains(Options::BCAST) {
                 return;
             }
-            if origin.running != Some(id) {
+            if running != Some(id) {
                 post.tell(id, Stale::Key(key));
             } else if !mode.options.contains(Options::NOLOOP) {
                 held.push(Some(key.into()));
@@ -180,11 +179,11 @@ impl Tracking {
     }
 
     /// All keys of a database have changed.
-    pub(crate) fn flushed(&mut self, post: &mut Post<'_, '_>, origin: Origin) {
+    pub(crate) fn flushed(&mut self, post: &mut Post<'_, '_>, running: Option<ClientId>) {
         self.readers.clear();
         let tracking = post.clients.iter().filter(|client| client.tracking.is_some());
         for id in tracking.map(|client| client.id).collect::<Vec<_>>() {
-            if origin.running == Some(id) {
+            if running == Some(id) {
                 self.held.push(None);
             } else {
                 post.tell(id, Stale::All);
@@ -317,14 +316,13 @@ impl State {
         links: &mut dyn Links,
         (row, argv): (&Row, Argv<'_>),
         slot: usize,
-        by_script: bool,
     ) {
         if !self.tracking.is_on() {
             return;
         }
         let id = self.clients.get_at(slot).id;
         if keyspace.has_changes() {
-            self.note_changes(keyspace, links, Origin { running: Some(id), by_script });
+            self.note_changes(keyspace, links, Some(id));
         }
         let mode = self.clients.get_at(slot).tracking.as_ref();
         if mode.is_some_and(|mode| mode.notes_reads())

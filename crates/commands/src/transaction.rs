@@ -10,7 +10,6 @@ use crate::context::Ctx;
 use crate::error::Error;
 use crate::row::{Acl, Flags, Group, KeyFlags, KeySpec, Row};
 use crate::table::CommandId;
-use crate::tracking::Origin;
 
 pub(crate) static ROWS: &[Row] = &[DISCARD, EXEC, MULTI, UNWATCH, WATCH];
 
@@ -170,8 +169,8 @@ fn has_spoiled_watch(cx: &mut Ctx<'_>) -> bool {
 
 /// Notes what has expired before a watch is looked at, or begins.
 fn note_changes(cx: &mut Ctx<'_>) {
-    let origin = Origin { running: Some(cx.client().id), by_script: false };
-    cx.state.note_changes(cx.keyspace, cx.links, origin);
+    let running = cx.client().id;
+    cx.state.note_changes(cx.keyspace, cx.links, Some(running));
 }
 
 const WATCH: Row = Row {

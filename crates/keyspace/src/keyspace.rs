@@ -591,12 +591,17 @@ impl Keyspace {
         if let Some(observer) = &mut self.observer {
             observer.changed(db, key, events);
         }
-        if let Some(recorded) = &mut self.recorded {
-            let expired = events.iter().any(|event| *event == EXPIRED || *event == HEXPIRED);
-            let cause = if expired { Cause::Expiry } else { Cause::Write };
-            recorded.push(Recorded::Key(db, key.into(), cause));
+        if self.recorded.is_some() {
+            self.record(db, key, events);
         }
         self.log_events(db, key, events);
+    }
+
+    #[cold]
+    fn record(&mut self, db: usize, key: &[u8], events: &[Event]) {
+        let expired = events.iter().any(|event| *event == EXPIRED || *event == HEXPIRED);
+        let cause = if expired { Cause::Expiry } else { Cause::Write };
+        self.recorded.get_or_insert_default().push(Recorded::Key(db, key.into(), cause));
     }
 
     /// Counts and reports a change of what stands beside a value.

@@ -192,16 +192,7 @@ impl Replay {
             return Ok(());
         }
         let now_us = target.state.turn.1;
-        let call = Call {
-            argv,
-            key: prepared.key,
-            slot,
-            id,
-            now_us,
-            may_block: false,
-            by_script: false,
-            timed: false,
-        };
+        let call = Call { argv, key: prepared.key, slot, id, now_us, may_block: false, timed: false };
         let ran = call_handler(target.keyspace, target.state, target.links, &call, &mut self.replies);
         if ran.failed {
             self.note_failure(argv.arg(0));

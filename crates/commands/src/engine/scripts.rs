@@ -64,8 +64,10 @@ impl Ctx<'_> {
     pub(crate) fn call_from_script(&mut self, id: CommandId, argv: Argv<'_>, out: &mut ReplyBuf) {
         let key = self.state.first_key(self.keyspace, Found::Command(id), argv);
         let (slot, now_us) = (self.client, self.now_us);
-        let call = Call { argv, key, slot, id, now_us, may_block: false, by_script: true, timed: true };
+        let call = Call { argv, key, slot, id, now_us, may_block: false, timed: true };
+        self.state.tracking.by_script = true;
         let ran = call_handler(self.keyspace, self.state, self.links, &call, out);
+        self.state.tracking.by_script = false;
         if !self.state.monitors.is_empty() && monitor::shows(ran.row) {
             let line = monitor::script_line(self.state, ran.db, now_us, argv);
             monitor::send(self.state, self.links, slot, &line, self.out);
@@ -186,7 +188,7 @@ impl Beside<'_> {
         client.last_active_ms = now_us / 1000;
         client.commands += 1;
         let key = self.state.first_key(self.keyspace, Found::Command(id), argv);
-        let call = Call { argv, key, slot, id, now_us, may_block: false, by_script: false, timed: true };
+        let call = Call { argv, key, slot, id, now_us, may_block: false, timed: true };
         let ran = call_handler(self.keyspace, self.state, links, &call, out);
         self.state.show(links, slot, &ran, out);
         self.state.account(links, &call, &ran);

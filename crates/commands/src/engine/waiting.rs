@@ -10,7 +10,6 @@ use crate::connection;
 use crate::error::Error;
 use crate::links::{ClientId, Close, Links};
 use crate::table::{CommandId, Found};
-use crate::tracking::Origin;
 
 /// Why a wait ends before its command has found something.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -73,7 +72,7 @@ impl Engine {
     #[cold]
     pub(super) fn serve_waiting(&mut self, links: &mut dyn Links) {
         loop {
-            self.state.note_changes(&mut self.keyspace, links, Origin::default());
+            self.state.note_changes(&mut self.keyspace, links, None);
             let Some((db, key, end)) = self.state.blocking.next_ready() else { return };
             let mut from = 0;
             while let Some((ticket, id)) = self.next_to_serve(db, &key, from..end) {

@@ -3,6 +3,8 @@
 //!
 //! `POWER_CUTS=1000 cargo test -p carnelian-commands power_cuts -- --nocapture` makes more of them.
 
+#![expect(clippy::disallowed_methods, reason = "the thread that writes gets time")]
+
 use carnelian_persistence::disk::FaultyDisk;
 
 use crate::testing::Session;

@@ -19,8 +19,6 @@ use crate::transaction;
 pub(crate) mod aof;
 pub(crate) mod commands;
 pub(crate) mod loading;
-#[cfg(test)]
-mod power_cuts;
 pub(crate) mod saving;
 #[cfg(test)]
 mod tests;

@@ -3,7 +3,7 @@
 use super::Repository;
 
 /// Files that may call what clippy disallows: they own time, files or the process.
-const MAY_CALL: [&str; 16] = [
+const MAY_CALL: [&str; 17] = [
     "bins/server/src/cli.rs",
     "bins/server/src/daemon.rs",
     "bins/server/src/links.rs",
@@ -13,6 +13,7 @@ const MAY_CALL: [&str; 16] = [
     "bins/server/src/signals.rs",
     "bins/server/src/title.rs",
     "bins/xtask/src/main.rs",
+    "crates/commands/src/persistence/tests/power_cuts.rs",
     "crates/keyspace/src/reaper.rs",
     "crates/persistence/src/aof/writer.rs",
     "crates/persistence/src/aof/writer/tests.rs",
@@ -22,7 +23,7 @@ const MAY_CALL: [&str; 16] = [
     "crates/testkit/src/lib.rs",
 ];
 /// Files that may contain unsafe code, each behind a safe interface.
-const MAY_BE_UNSAFE: [&str; 14] = [
+const MAY_BE_UNSAFE: [&str; 15] = [
     "crates/keyspace/src/db.rs",
     "crates/keyspace/src/dense.rs",
     "crates/keyspace/src/entry.rs",

@@ -1,5 +1,7 @@
 //! Saving and loading through commands, on a disk that fails when it is told to.
 
+mod power_cuts;
+
 use std::path::Path;
 
 use carnelian_persistence::disk::{Disk, FaultyDisk};

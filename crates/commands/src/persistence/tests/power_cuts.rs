@@ -2,7 +2,6 @@
 //! was acknowledged may be lost, and the server has to start without help.
 //!
 //! `POWER_CUTS=1000 cargo test -p carnelian-commands power_cuts -- --nocapture` makes more of them.
-
 #![expect(clippy::disallowed_methods, reason = "the thread that writes gets time")]
 
 use carnelian_persistence::disk::FaultyDisk;

@@ -322,7 +322,7 @@ fn end(cx: &mut Ctx<'_>, id: ClientId) {
     }
 }
 
-/// The clients that pass a filter, the oldest first.
+/// The clients that pass a filter, the oldest first, or in the order of a list.
 fn matching(cx: &mut Ctx<'_>, filter: &Filter) -> Vec<ClientId> {
     let own = cx.client().id;
     let now_ms = cx.now_ms();
@@ -334,7 +334,13 @@ fn matching(cx: &mut Ctx<'_>, filter: &Filter) -> Vec<ClientId> {
         }
     }
     ids.sort_by_key(|id| id.serial);
-    ids
+    match &filter.listed {
+        None => ids,
+        Some(serials) => {
+            let find = |serial: &i64| ids.binary_search_by_key(serial, |id| id.serial as i64).ok();
+            serials.iter().filter_map(find).map(|index| ids[index]).collect()
+        }
+    }
 }
 
 /// One client as CLIENT LIST shows it, with a line end.

@@ -19,6 +19,8 @@ pub(super) struct Filter {
     conditions: Vec<(Condition, bool)>,
     /// Whether the client that asks is left out.
     pub(super) skips_own: bool,
+    /// Exactly these clients, in this order, some maybe several times.
+    pub(super) listed: Option<Vec<i64>>,
 }
 
 /// The types of clients.
@@ -57,7 +59,33 @@ enum Condition {
 impl Filter {
     /// The client at one address.
     pub(super) fn of_address(address: &[u8]) -> Filter {
-        Filter { conditions: vec![(Condition::Addr(address.to_vec()), false)], skips_own: false }
+        Filter { conditions: vec![(Condition::Addr(address.to_vec()), false)], ..Filter::all(false) }
+    }
+
+    fn all(skips_own: bool) -> Filter {
+        Filter { conditions: Vec::new(), skips_own, listed: None }
+    }
+
+    /// Adds a condition. Of several ones of a kind the last one counts; but numbers of clients add up, unless it is
+    /// said `as_redis` does.
+    fn add(&mut self, mut condition: Condition, negated: bool, as_redis: bool) -> Result<(), Error> {
+        let kind = std::mem::discriminant(&condition);
+        let before = self
+            .conditions
+            .iter()
+            .position(|(other, not)| std::mem::discriminant(other) == kind && *not == negated);
+        let before = before.map(|index| self.conditions.swap_remove(index).0);
+        if let Condition::Id(ids) = &mut condition {
+            match before {
+                Some(Condition::Id(before)) if !as_redis => ids.extend(before),
+                _ => {}
+            }
+            if ids.is_empty() {
+                return Err(Error::Syntax);
+            }
+        }
+        self.conditions.push((condition, negated));
+        Ok(())
     }
 
     /// Whether all conditions hold.
@@ -86,7 +114,9 @@ impl Condition {
             Condition::LibVersion(version) => same(&client.lib_version, version),
             Condition::Flags(wanted) => {
                 let letters = client.flag_letters();
-                wanted.iter().all(|letter| letters.as_bytes().contains(letter))
+                // A client that monitors is a kind of replica.
+                let has = |letter| letters.as_bytes().contains(if letter == &b'S' { &b'O' } else { letter });
+                wanted.iter().all(has)
             }
             Condition::Db(db) => client.db == *db,
             Condition::Capabilities(wanted) => {
@@ -96,20 +126,29 @@ impl Condition {
     }
 }
 
-/// The filter of a CLIENT LIST command.
+/// The filter of a CLIENT LIST command. What only Valkey accepts is read as Valkey reads it.
 pub(super) fn parse_list(cx: &Ctx<'_>) -> Result<Filter, Error> {
-    parse(cx, true)
+    let words = cx.argv.skip(2);
+    let by_ids = words.get(0).is_some_and(|word| is(word, "ID")) && words.len() > 1;
+    if by_ids && let Some(ids) = words.skip(1).iter().map(number::parse_i64).collect() {
+        return Ok(Filter { listed: Some(ids), ..Filter::all(false) });
+    }
+    parse(cx, Filter::all(false), false).map_err(|error| if by_ids { Error::ClientIdInvalid } else { error })
 }
 
 /// The filter of a CLIENT KILL command in the form with options.
 pub(super) fn parse_kill(cx: &Ctx<'_>) -> Result<Filter, Error> {
-    parse(cx, false)
+    let words = cx.argv.skip(2);
+    let known = |word| KILL_OPTIONS.iter().any(|name| is(word, name));
+    let as_redis = words.len().is_multiple_of(2) && words.iter().step_by(2).all(known);
+    parse(cx, Filter::all(true), as_redis)
 }
 
-fn parse(cx: &Ctx<'_>, list: bool) -> Result<Filter, Error> {
+/// The options of CLIENT KILL in Redis, where each takes one word, and the last of its kind counts.
+const KILL_OPTIONS: [&str; 7] = ["ID", "TYPE", "USER", "ADDR", "LADDR", "SKIPME", "MAXAGE"];
+
+fn parse(cx: &Ctx<'_>, mut filter: Filter, as_redis: bool) -> Result<Filter, Error> {
     let mut rest = Rest::new(cx.argv, 2);
-    let mut filter = Filter { conditions: Vec::new(), skips_own: !list };
-    let mut after_ids = false;
     while let Some(option) = rest.next() {
         if is(option, "SKIPME") {
             filter.skips_own = match rest.value()? {
@@ -117,29 +156,22 @@ fn parse(cx: &Ctx<'_>, list: bool) -> Result<Filter, Error> {
                 word if is(word, "no") => false,
                 _ => return Err(Error::Syntax),
             };
-            after_ids = false;
             continue;
         }
         let (negated, name) = match option.split_at_checked(4) {
             Some((prefix, name)) if is(prefix, "NOT-") => (true, name),
             _ => (false, option),
         };
-        let parser = Parser { cx, list, negated };
-        let Some(condition) = parser.condition(name, &mut rest)? else {
-            return Err(if list && after_ids { Error::ClientIdInvalid } else { Error::Syntax });
-        };
-        after_ids = matches!(condition, Condition::Id(_));
-        // Of several conditions of one kind the last one counts.
-        let kind = std::mem::discriminant(&condition);
-        filter.conditions.retain(|(other, not)| std::mem::discriminant(other) != kind || *not != negated);
-        filter.conditions.push((condition, negated));
+        let parser = Parser { cx, as_redis, negated };
+        let condition = parser.condition(name, &mut rest)?.ok_or(Error::Syntax)?;
+        filter.add(condition, negated, as_redis)?;
     }
     Ok(filter)
 }
 
 struct Parser<'p, 'a> {
     cx: &'p Ctx<'a>,
-    list: bool,
+    as_redis: bool,
     negated: bool,
 }
 
@@ -148,7 +180,8 @@ impl Parser<'_, '_> {
     fn condition(&self, name: &[u8], rest: &mut Rest<'_>) -> Result<Option<Condition>, Error> {
         let name = name.to_ascii_lowercase();
         let condition = match name.as_slice() {
-            b"id" => Condition::Id(self.ids(rest)?),
+            b"id" if self.as_redis => Condition::Id(vec![redis_id(rest.value()?)?]),
+            b"id" => Condition::Id(ids(rest)?),
             b"maxage" if !self.negated => Condition::MinAge(positive(rest.value()?, "maxage")?),
             b"idle" if !self.negated => Condition::MinIdle(positive(rest.value()?, "idle")?),
             b"type" => Condition::Kind(kind(rest.value()?)?),
@@ -167,25 +200,6 @@ impl Parser<'_, '_> {
         Ok(Some(condition))
     }
 
-    /// One number or more.
-    fn ids(&self, rest: &mut Rest<'_>) -> Result<Vec<i64>, Error> {
-        let mut ids = Vec::new();
-        while let Some(id) = rest.peek().and_then(number::parse_i64) {
-            if id < 1 && !self.list {
-                return Err(Error::ClientIdNotPositive);
-            }
-            ids.push(id);
-            rest.next();
-        }
-        match rest.peek() {
-            _ if !ids.is_empty() => Ok(ids),
-            None => Err(Error::Syntax),
-            Some(_) if self.negated => Err(Error::Syntax),
-            Some(_) if self.list => Err(Error::ClientIdInvalid),
-            Some(_) => Err(Error::ClientIdNotPositive),
-        }
-    }
-
     /// A set of letters out of `known`.
     fn letters(&self, value: &[u8], known: &[u8], what: &str) -> Result<Vec<u8>, Error> {
         if value.iter().all(|letter| known.contains(letter)) {
@@ -196,14 +210,34 @@ impl Parser<'_, '_> {
     }
 
     fn db(&self, value: &[u8]) -> Result<usize, Error> {
+        let name = if self.negated { "NOT-DB" } else { "DB" };
         let number = number::parse_i64(value).filter(|db| i32::try_from(*db).is_ok());
-        let number = number.ok_or(Error::Text("ERR DB is not an integer or out of range"))?;
+        let number =
+            number.ok_or_else(|| Error::other(format!("ERR {name} is not an integer or out of range")))?;
         let databases = self.cx.keyspace.databases();
         match usize::try_from(number) {
             Ok(db) if db < databases => Ok(db),
-            _ => Err(Error::other(format!("ERR DB number should be between 0 and {}", databases - 1))),
+            _ => Err(Error::other(format!("ERR {name} number should be between 0 and {}", databases - 1))),
         }
     }
+}
+
+/// The number of a client as Redis takes it.
+fn redis_id(value: &[u8]) -> Result<i64, Error> {
+    number::parse_i64(value).filter(|id| *id > 0).ok_or(Error::ClientIdNotPositive)
+}
+
+/// The numbers that follow. There may be none if the option is given again.
+fn ids(rest: &mut Rest<'_>) -> Result<Vec<i64>, Error> {
+    let mut ids = Vec::new();
+    while let Some(id) = rest.peek().and_then(number::parse_i64) {
+        if id < 1 {
+            return Err(Error::ClientIdNotPositive);
+        }
+        ids.push(id);
+        rest.next();
+    }
+    Ok(ids)
 }
 
 fn positive(value: &[u8], what: &str) -> Result<i64, Error> {

@@ -131,6 +131,10 @@ impl Quicklist {
         &self.nodes
     }
 
+    pub(super) fn into_nodes(self) -> impl Iterator<Item = Node> {
+        self.nodes.into_iter()
+    }
+
     /// The only node, if it is a listpack.
     pub(super) fn only_pack(&self) -> Option<&Pack> {
         if self.nodes.len() == 1 { self.nodes[0].as_pack() } else { None }

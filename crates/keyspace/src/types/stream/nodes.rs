@@ -20,6 +20,11 @@ fn node((id, bytes): (StreamId, &[u8])) -> Node<'_> {
 }
 
 impl Nodes {
+    /// Drops the nodes piece by piece; `dropped` is told the number each time.
+    pub(super) fn dismantle(self, dropped: &mut dyn FnMut(usize)) {
+        self.sealed.dismantle(dropped);
+    }
+
     /// How many nodes there are.
     pub(super) fn len(&self) -> usize {
         self.sealed.len() + usize::from(self.tail.is_some())

@@ -3,8 +3,8 @@
 
 use std::time::{Duration, Instant};
 
-use carnelian_commands::{Storage,
-    ClientId, Close, Engine, Identity, LinkInfo, Links, NetTotals, Options, ProcessStats,
+use carnelian_commands::{
+    ClientId, Close, Engine, Identity, LinkInfo, Links, NetTotals, Options, ProcessStats, Storage,
 };
 use carnelian_config::{Change, Config, Directive};
 use carnelian_resp::{Batch, Limits, OwnedArgv, ReplyBuf, RequestParser};
@@ -85,7 +85,8 @@ impl Bench {
     )]
     fn new() -> Self {
         let config = Config::new();
-        let options = Options { config, hash_seed: (1, 2), random_seed: 3, now_us: NOW_US, storage: Storage::none() };
+        let options =
+            Options { config, hash_seed: (1, 2), random_seed: 3, now_us: NOW_US, storage: Storage::none() };
         let mut engine = Engine::new(options);
         engine.connected(CLIENT, false);
         let links = Nowhere { began: Instant::now(), identity: Identity::default() };

@@ -5,7 +5,7 @@ use carnelian_commands::{Identity, ProcessStats};
 use carnelian_config::{Config, Directive};
 use std::fs;
 use std::path::Path;
-use tikv_jemalloc_ctl::{Access, AsName, epoch, stats};
+use tikv_jemalloc_ctl::{Access, AsName, Name, epoch, stats};
 
 /// Reads memory and processor time. Costs about 30 us: for INFO and MEMORY, not for every command.
 pub(crate) fn measure() -> ProcessStats {
@@ -111,10 +111,17 @@ pub(crate) fn limit_clients(config: &mut Config) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Milliseconds after which the general allocator has given back what it does not use: a tenth of its default.
+const DECAY_MS: isize = 1000;
+
 /// Lets the general allocator give memory back to the system on a thread of its own, also while nothing is allocated.
 pub(crate) fn start_allocator_thread() {
     if let Err(error) = tikv_jemalloc_ctl::background_thread::write(true) {
         log::debug!("The allocator has no background thread: {error}");
+    }
+    let new: Result<(), _> = b"arenas.dirty_decay_ms\0".name().write(DECAY_MS);
+    if let Err(error) = new.and_then(|()| each_decay("dirty", |decay| decay.write(DECAY_MS))) {
+        log::debug!("The allocator keeps its decay time: {error}");
     }
 }
 
@@ -125,20 +132,28 @@ pub(crate) fn purge() {
     }
 }
 
-/// Sets each arena's decay time to "at once", which purges it, and back.
+/// Sets each arena's decay times to "at once", which purges it, and back.
 fn purge_arenas() -> tikv_jemalloc_ctl::Result<()> {
+    for kind in ["dirty", "muzzy"] {
+        each_decay(kind, |decay| {
+            let before: isize = decay.read()?;
+            decay.write(0isize)?;
+            decay.write(before)
+        })?;
+    }
+    Ok(())
+}
+
+/// Hands the name of each arena's decay time, of pages of a kind, to `change`.
+fn each_decay(
+    kind: &str,
+    change: impl Fn(&Name) -> tikv_jemalloc_ctl::Result<()>,
+) -> tikv_jemalloc_ctl::Result<()> {
     let arenas: u32 = tikv_jemalloc_ctl::arenas::narenas::read()?;
     for arena in 0..arenas {
         let initialized = format!("arena.{arena}.initialized\0");
-        if !Access::<bool>::read(initialized.as_bytes().name())? {
-            continue;
-        }
-        for kind in ["dirty", "muzzy"] {
-            let name = format!("arena.{arena}.{kind}_decay_ms\0");
-            let decay = name.as_bytes().name();
-            let before: isize = decay.read()?;
-            decay.write(0isize)?;
-            decay.write(before)?;
+        if Access::<bool>::read(initialized.as_bytes().name())? {
+            change(format!("arena.{arena}.{kind}_decay_ms\0").as_bytes().name())?;
         }
     }
     Ok(())

@@ -296,10 +296,13 @@ impl Db {
 
     fn drop_outlines(&mut self, bin: &mut Bin<'_>) {
         if std::mem::take(&mut self.outline) > 0 {
-            self.for_each(&mut |entry| match entry.drop_block() {
-                Some(Outline::Object(object)) => object.free(bin),
-                Some(Outline::Blob(blob)) => drop(blob),
-                None => {}
+            self.for_each(&mut |entry| {
+                match entry.drop_block() {
+                    Some(Outline::Object(object)) => object.free(bin),
+                    Some(Outline::Blob(blob)) => drop(blob),
+                    None => {}
+                }
+                bin.worked(1);
             });
         }
     }

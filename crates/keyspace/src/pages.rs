@@ -22,6 +22,7 @@
 //! ```
 #![allow(unsafe_code)]
 
+use crate::reaper::{PIECES, Rests};
 use std::collections::BTreeSet;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -88,6 +89,8 @@ const ALL: u32 = u32::MAX;
 const STOCK: usize = 8;
 /// Pages that are kept present ahead of growth at least, and at most: 512 KiB and 8 MiB.
 const AHEAD: usize = 8;
+/// Chunks that are mapped at once while there is growth.
+const SPARE: usize = 16;
 const MOST_AHEAD: usize = 128;
 /// Bytes of chunks from which on pages are prepared: not for keyspaces that are small beside the process.
 const MUCH: usize = 16 * CHUNK;
@@ -152,7 +155,13 @@ struct Shared {
     roomy: BTreeSet<ChunkPtr>,
     /// Free pages in them whose memory is present.
     present: usize,
+    /// Chunks that were never used. Getting them takes the system's lock over the address space, for which page faults
+    /// of the owner would wait: so they come many at a time.
+    spare: Vec<NonNull<u8>>,
 }
+
+// SAFETY: spare chunks belong to whoever holds the lock.
+unsafe impl Send for Shared {}
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct ChunkPtr(NonNull<Chunk>);
@@ -184,7 +193,7 @@ impl FreePage {
 impl Shared {
     /// Takes a free page, one that is present if there is any; `None` if there is no chunk with a free page.
     fn take(&mut self) -> Option<FreePage> {
-        let chunk = *self.roomy.first()?;
+        let chunk = self.roomy.first().copied().or_else(|| self.open_spare())?;
         // SAFETY: chunks in the set are mapped, and their bits belong to the lock that the caller holds.
         unsafe {
             let head = chunk.0.as_ptr();
@@ -200,6 +209,13 @@ impl Shared {
             }
             Some(FreePage { header: head.cast::<u8>().add(64 * (1 + index)).cast(), present })
         }
+    }
+
+    /// Makes a spare chunk one with free pages.
+    fn open_spare(&mut self) -> Option<ChunkPtr> {
+        let chunk = open_chunk(self.spare.pop()?);
+        self.roomy.insert(chunk);
+        Some(chunk)
     }
 
     /// Takes a page back.
@@ -289,9 +305,9 @@ impl PagePool {
     fn take_first(&self) -> FreePage {
         let found = self.lock().take();
         found.unwrap_or_else(|| {
-            let chunk = self.map();
+            let chunks = self.map(1);
             let mut shared = self.lock();
-            shared.roomy.insert(chunk);
+            shared.spare.extend(chunks);
             shared.take().expect("the chunk has free pages")
         })
     }
@@ -310,12 +326,12 @@ impl PagePool {
         }
     }
 
-    /// Takes pages back from any thread.
+    /// Takes a page back from any thread.
     ///
     /// # Safety
-    /// As for `give`, for each of the pages.
-    pub(crate) unsafe fn give_all(&self, pages: impl Iterator<Item = *mut PageHeader>) {
-        pages.for_each(|header| self.lock().give(FreePage { header, present: true }));
+    /// As for `give`.
+    pub(crate) unsafe fn give_elsewhere(&self, page: *mut PageHeader) {
+        self.lock().give(FreePage { header: page, present: true });
     }
 
     /// Called about ten times a second: how many pages are handed out decides how many are kept present, ahead of use or
@@ -350,9 +366,13 @@ impl PagePool {
     // --- the background thread's side -------------------------------------------------------------
 
     /// Makes the pages present that will be taken next, so that whoever takes them meets no page faults.
-    pub(crate) fn prepare(&self) {
+    pub(crate) fn prepare(&self, rests: &mut Rests) {
+        if self.lock().spare.len() < SPARE / 2 {
+            let chunks = self.map(SPARE);
+            self.lock().spare.extend(chunks);
+        }
         while self.lock().present < self.ahead.load(Ordering::Relaxed) {
-            let (chunk, index) = self.next_absent();
+            let Some((chunk, index)) = self.next_absent() else { return };
             // SAFETY: the chunk stays mapped, since only this thread unmaps. The page is free, or was taken in the
             // meantime: making memory present does not change it.
             let done = unsafe { populate(chunk.0.as_ptr().cast::<u8>().add(index * PAGE)) };
@@ -367,33 +387,36 @@ impl PagePool {
                 (*head).present |= now;
                 shared.present += now.count_ones() as usize;
             }
+            drop(shared);
+            // As long as making four pages present takes.
+            rests.after(PIECES / 4);
         }
     }
 
     /// The first free page that is not present.
-    fn next_absent(&self) -> (ChunkPtr, usize) {
-        for chunk in &self.lock().roomy {
+    fn next_absent(&self) -> Option<(ChunkPtr, usize)> {
+        let mut shared = self.lock();
+        for chunk in &shared.roomy {
             let (free, present) = Shared::bits(*chunk);
             if free & !present != 0 {
-                return (*chunk, (free & !present).trailing_zeros() as usize);
+                return Some((*chunk, (free & !present).trailing_zeros() as usize));
             }
         }
-        let chunk = self.map();
-        self.lock().roomy.insert(chunk);
-        (chunk, 0)
+        Some((shared.open_spare()?, 0))
     }
 
-    fn map(&self) -> ChunkPtr {
-        let chunk = ChunkPtr(map_chunk());
-        self.mapped.fetch_add(CHUNK, Ordering::Relaxed);
-        chunk
+    fn map(&self, chunks: usize) -> impl Iterator<Item = NonNull<u8>> {
+        self.mapped.fetch_add(chunks * CHUNK, Ordering::Relaxed);
+        let first = map_chunks(chunks);
+        // SAFETY: they are that many, one behind the other.
+        (0..chunks).rev().map(move |i| unsafe { first.add(i * CHUNK) })
     }
 
     fn unmap(&self, chunk: ChunkPtr) {
         // SAFETY: callers have taken the chunk out of reach of everybody else, with all of its pages free.
         unsafe {
             debug_assert!((*chunk.0.as_ptr()).free == ALL);
-            unmap_chunk(chunk.0);
+            unmap_chunk(chunk.0.cast());
         }
         self.mapped.fetch_sub(CHUNK, Ordering::Relaxed);
     }
@@ -458,47 +481,55 @@ impl Drop for PagePool {
         let mut shared = std::mem::take(&mut *self.lock());
         stock.into_iter().for_each(|page| shared.give(page));
         shared.roomy.into_iter().for_each(|chunk| self.unmap(chunk));
+        // SAFETY: nobody has seen them.
+        shared.spare.into_iter().for_each(|chunk| unsafe { unmap_chunk(chunk) });
     }
 }
 
-/// A chunk of free pages, whose memory comes on demand, small page by small page. Huge pages would make look-ups a little
-/// cheaper, but the first touch of one takes the system milliseconds, and on one core nobody can do that for the loop.
+/// Makes fresh memory a chunk of free pages.
+fn open_chunk(start: NonNull<u8>) -> ChunkPtr {
+    let chunk = start.cast::<Chunk>();
+    // SAFETY: the memory is CHUNK bytes, aligned, writable and ours.
+    unsafe { chunk.write(Chunk { free: ALL, present: 0 }) };
+    ChunkPtr(chunk)
+}
+
+/// Memory for chunks, one behind the other, that comes on demand, small page by small page. Huge pages would make look-ups
+/// a little cheaper, but the first touch of one takes the system milliseconds, and on one core nobody can do that for the
+/// loop.
 #[cfg(not(miri))]
-fn map_chunk() -> NonNull<Chunk> {
+fn map_chunks(chunks: usize) -> NonNull<u8> {
     use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous, munmap};
+    let len = chunks * CHUNK;
     let map = |len: usize| {
         // SAFETY: a new private anonymous mapping at an address that the kernel chooses.
         unsafe { mmap_anonymous(ptr::null_mut(), len, ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE) }
             .unwrap_or_else(|_| std::alloc::handle_alloc_error(chunk_layout()))
             .cast::<u8>()
     };
-    let mut start = map(CHUNK);
+    let mut start = map(len);
     if start.addr() & (CHUNK - 1) != 0 {
-        // Not aligned: map twice as much and cut off both ends.
+        // Not aligned: map one chunk more and cut off both ends.
         // SAFETY: only parts of mappings made here, which nobody has seen, are unmapped.
         unsafe {
-            let _unmapped = munmap(start.cast(), CHUNK);
-            let wide = map(2 * CHUNK);
+            let _unmapped = munmap(start.cast(), len);
+            let wide = map(len + CHUNK);
             let skip = wide.addr().next_multiple_of(CHUNK) - wide.addr();
             start = wide.add(skip);
             if skip > 0 {
                 let _unmapped = munmap(wide.cast(), skip);
             }
-            let _unmapped = munmap(start.add(CHUNK).cast(), CHUNK - skip);
+            let _unmapped = munmap(start.add(len).cast(), CHUNK - skip);
         }
     }
-    // SAFETY: the mapping is CHUNK bytes, aligned, writable and ours.
-    unsafe { start.cast::<Chunk>().write(Chunk { free: ALL, present: 0 }) };
-    NonNull::new(start.cast()).expect("a mapping is not at address zero")
+    NonNull::new(start).expect("a mapping is not at address zero")
 }
 
 #[cfg(miri)]
-fn map_chunk() -> NonNull<Chunk> {
+fn map_chunks(chunks: usize) -> NonNull<u8> {
+    assert_eq!(chunks, 1, "more are mapped while there is fast growth only");
     // SAFETY: the layout has a size.
-    let start = unsafe { std::alloc::alloc_zeroed(chunk_layout()) }.cast::<Chunk>();
-    // SAFETY: freshly allocated for it.
-    unsafe { start.write(Chunk { free: ALL, present: 0 }) };
-    NonNull::new(start).expect("the allocator had room")
+    NonNull::new(unsafe { std::alloc::alloc_zeroed(chunk_layout()) }).expect("the allocator had room")
 }
 
 fn chunk_layout() -> std::alloc::Layout {
@@ -506,19 +537,19 @@ fn chunk_layout() -> std::alloc::Layout {
 }
 
 /// # Safety
-/// The chunk came from `map_chunk` and nobody uses it.
+/// The chunk came from `map_chunks` and nobody uses it.
 #[cfg(not(miri))]
-unsafe fn unmap_chunk(chunk: NonNull<Chunk>) {
+unsafe fn unmap_chunk(chunk: NonNull<u8>) {
     // SAFETY: as promised by the caller.
     unsafe { rustix::mm::munmap(chunk.as_ptr().cast(), CHUNK) }.expect("a whole mapping of ours is unmapped");
 }
 
 /// # Safety
-/// The chunk came from `map_chunk` and nobody uses it.
+/// The chunk came from `map_chunks` and nobody uses it.
 #[cfg(miri)]
-unsafe fn unmap_chunk(chunk: NonNull<Chunk>) {
+unsafe fn unmap_chunk(chunk: NonNull<u8>) {
     // SAFETY: as promised by the caller.
-    unsafe { std::alloc::dealloc(chunk.as_ptr().cast(), chunk_layout()) }
+    unsafe { std::alloc::dealloc(chunk.as_ptr(), chunk_layout()) }
 }
 
 /// Gives the memory of a page, from `keep` bytes on, back to the system; it reads as zeros later.

@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Blobs of at least this many bytes are freed in the background: giving them back to the system takes
 /// longer than handing them over.
@@ -27,6 +27,43 @@ const AT_ONCE: usize = 8;
 const FEW: usize = 16;
 /// Pause between two chunks that are given back to the system: 1 GB takes 0.1 s more.
 const BETWEEN_CHUNKS: Duration = Duration::from_micros(200);
+
+/// How long the thread works before it rests.
+const BURST: Duration = Duration::from_micros(100);
+/// How long it rests; timers make it twice as long.
+const REST: Duration = Duration::from_micros(50);
+/// Pieces of work between two looks at the clock.
+pub(crate) const PIECES: usize = 256;
+
+/// Has the thread work in short bursts: where it shares a processor with the owner, the system may let it run for
+/// milliseconds before the owner gets its turn, whatever their priorities.
+pub struct Rests {
+    since: Instant,
+    pieces: usize,
+}
+
+impl Rests {
+    pub(crate) fn new() -> Rests {
+        Rests { since: Instant::now(), pieces: 0 }
+    }
+
+    /// After so many pieces of work, of some 10 to 100 ns each.
+    #[inline]
+    pub(crate) fn after(&mut self, pieces: usize) {
+        self.pieces += pieces;
+        if self.pieces >= PIECES {
+            self.look();
+        }
+    }
+
+    fn look(&mut self) {
+        self.pieces = 0;
+        if self.since.elapsed() >= BURST {
+            std::thread::sleep(REST);
+            self.since = Instant::now();
+        }
+    }
+}
 
 enum Garbage {
     /// A database whose collections have their blocks in the slab of this number, or in one that is handed over
@@ -163,12 +200,12 @@ fn run(garbage: &Receiver<Garbage>, shared: &Shared) {
                 let n = db.len() as u64;
                 match members {
                     Some(members) => hand_back(shared, members, |bin| db.dismantle(bin)),
-                    None => db.dismantle(&mut Bin::Whole),
+                    None => db.dismantle(&mut Bin::WholeLater(&mut Rests::new())),
                 }
                 n
             }
             Garbage::Members(slab) => {
-                drop(slab);
+                slab.dismantle(&mut Rests::new());
                 0
             }
             Garbage::Blob(blob) => {
@@ -189,7 +226,7 @@ fn run(garbage: &Receiver<Garbage>, shared: &Shared) {
                 0
             }
             Garbage::Ahead(pool) => {
-                pool.prepare();
+                pool.prepare(&mut Rests::new());
                 0
             }
         };

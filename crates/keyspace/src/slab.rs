@@ -5,6 +5,7 @@
 #![allow(unsafe_code)]
 
 use crate::pages::{Freed, NONE, PAGE, PageHeader, PagePool, UNIT};
+use crate::reaper::Rests;
 use std::alloc;
 use std::ops::Range;
 use std::ptr::{self, NonNull};
@@ -393,12 +394,13 @@ unsafe impl Send for Run {}
 pub struct Runs {
     slab: u64,
     pages: Vec<*mut PageHeader>,
+    rests: Rests,
 }
 
 impl Runs {
     /// For blocks of the slab with this number.
     pub(crate) fn new(slab: u64) -> Runs {
-        Runs { slab, pages: Vec::new() }
+        Runs { slab, pages: Vec::new(), rests: Rests::new() }
     }
 
     /// # Safety
@@ -439,12 +441,24 @@ pub enum Bin<'a> {
     Later(&'a mut Runs),
     /// Nowhere: the slab goes away as a whole.
     Whole,
+    /// The same on another thread.
+    WholeLater(&'a mut Rests),
 }
 
 impl Bin<'_> {
     /// Whether blocks of at most [`MAX_BLOCK`] bytes need not be handed in at all.
     pub(crate) fn skips_small(&self) -> bool {
-        matches!(self, Bin::Whole)
+        matches!(self, Bin::Whole | Bin::WholeLater(_))
+    }
+
+    /// To be called after so many blocks, or as much work: another thread than the owner's rests now and then.
+    #[inline]
+    pub(crate) fn worked(&mut self, pieces: usize) {
+        match self {
+            Bin::Now(_) | Bin::Whole => {}
+            Bin::Later(runs) => runs.rests.after(pieces),
+            Bin::WholeLater(rests) => rests.after(pieces),
+        }
     }
 
     /// Frees a block of [`Slab::alloc_any`].
@@ -458,7 +472,7 @@ impl Bin<'_> {
                 _ if bytes > MAX_BLOCK => free_big(block, bytes),
                 Bin::Now(slab) => slab.free(block),
                 Bin::Later(runs) => runs.add(block),
-                Bin::Whole => {}
+                Bin::Whole | Bin::WholeLater(_) => {}
             }
         }
     }
@@ -475,19 +489,30 @@ unsafe fn is_full(page: *mut PageHeader) -> bool {
     unsafe { (*page).free == NONE && (*page).bump as usize + (*page).block as usize > PAGE / UNIT }
 }
 
+impl Slab {
+    /// Drops the slab on another thread than its owner's.
+    pub(crate) fn dismantle(mut self, rests: &mut Rests) {
+        self.give_all(&mut || rests.after(1));
+    }
+
+    /// Gives all pages back, from any thread.
+    fn give_all(&mut self, given: &mut dyn FnMut()) {
+        let mut page = std::mem::replace(&mut self.all, ptr::null_mut());
+        while !page.is_null() {
+            // SAFETY: pages in the list are ours, and whoever drops the slab no longer uses its blocks.
+            unsafe {
+                let next = (*page).all_next;
+                self.pool.give_elsewhere(page);
+                page = next;
+            }
+            given();
+        }
+    }
+}
+
 impl Drop for Slab {
     fn drop(&mut self) {
-        let mut page = self.all;
-        let pages = std::iter::from_fn(|| {
-            let this = page;
-            if !this.is_null() {
-                // SAFETY: pages in the list are ours; the next one is read before this one is given back.
-                page = unsafe { (*this).all_next };
-            }
-            (!this.is_null()).then_some(this)
-        });
-        // SAFETY: whoever drops the slab no longer uses its blocks.
-        unsafe { self.pool.give_all(pages) };
+        self.give_all(&mut || {});
     }
 }
 

@@ -850,6 +850,7 @@ impl<L: Layout> Table<L> {
             }
             last = segment;
             let blocks = Self::blocks(segment);
+            bin.worked(blocks.len());
             blocks.iter().for_each(|block| prefetch(block.0.as_ptr()));
             for block in blocks {
                 let bytes = if any_big { size(block) } else { 1 };

@@ -116,6 +116,11 @@ impl Ordered {
         Ordered::default()
     }
 
+    /// Drops the sequence piece by piece; `dropped` is told the number of nodes each time.
+    pub fn dismantle(self, dropped: &mut dyn FnMut(usize)) {
+        self.root.dismantle(dropped);
+    }
+
     /// How many handles there are.
     #[inline]
     pub fn len(&self) -> usize {
@@ -222,6 +227,15 @@ impl Node {
         match self {
             Node::Leaf(_) => size_of::<Leaf>(),
             Node::Inner(inner) => size_of::<Inner>() + inner.nodes().iter().map(Node::of_some).sum::<usize>(),
+        }
+    }
+
+    fn dismantle(self, dropped: &mut dyn FnMut(usize)) {
+        match self {
+            Node::Leaf(_) => dropped(1),
+            Node::Inner(inner) => {
+                inner.children.into_iter().flatten().for_each(|child| child.dismantle(dropped));
+            }
         }
     }
 

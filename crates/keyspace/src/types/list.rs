@@ -475,7 +475,14 @@ impl Collection for List {
         }
     }
 
-    fn free(self, _: &mut Bin<'_>) {}
+    fn free(self, bin: &mut Bin<'_>) {
+        if let Form::Large(list) = self.0 {
+            list.into_nodes().for_each(|node| {
+                drop(node);
+                bin.worked(1);
+            });
+        }
+    }
 
     fn duplicate(&self, _: &mut Space<'_>) -> Self {
         List(self.0.clone())

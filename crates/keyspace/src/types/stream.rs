@@ -119,7 +119,9 @@ impl Collection for Stream {
         self.log.nodes.len() + self.groups.pieces()
     }
 
-    fn free(self, _bin: &mut Bin<'_>) {}
+    fn free(self, bin: &mut Bin<'_>) {
+        self.log.dismantle(&mut |nodes| bin.worked(nodes));
+    }
 
     fn duplicate(&self, _space: &mut Space<'_>) -> Self {
         Stream { log: self.log.clone(), groups: self.groups.clone() }

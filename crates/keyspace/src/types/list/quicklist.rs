@@ -151,6 +151,10 @@ impl Quicklist {
         &self.nodes
     }
 
+    pub(super) fn into_nodes(self) -> impl Iterator<Item = Node> {
+        self.nodes.into_iter()
+    }
+
     /// The only node, if it is a listpack. A list that a snapshot has open keeps its form.
     pub(super) fn only_pack(&self) -> Option<&Pack> {
         if self.nodes.len() == 1 && !self.watch.is_on() { self.nodes[0].as_pack() } else { None }

@@ -35,6 +35,11 @@ pub struct LogFacts {
 }
 
 impl Log {
+    /// Drops the entries piece by piece; `dropped` is told the number of nodes each time.
+    pub(super) fn dismantle(self, dropped: &mut dyn FnMut(usize)) {
+        self.nodes.dismantle(dropped);
+    }
+
     /// The number of entries.
     #[expect(clippy::len_without_is_empty, reason = "a stream without entries is not absent")]
     pub fn len(&self) -> u64 {

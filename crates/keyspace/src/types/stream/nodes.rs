@@ -47,6 +47,11 @@ impl Nodes {
         self.sealed.at_or_after(id).map(node).or(self.last()).filter(|node| node.id >= id)
     }
 
+    /// Drops the nodes piece by piece; `dropped` is told the number each time.
+    pub(super) fn dismantle(self, dropped: &mut dyn FnMut(usize)) {
+        self.sealed.dismantle(dropped);
+    }
+
     /// How many nodes there are.
     pub(super) fn len(&self) -> usize {
         self.sealed.len() + usize::from(self.tail.is_some())

@@ -22,6 +22,11 @@ pub(super) const PER_NODE: usize = size_of::<(StreamId, Dense)>();
 type Place = (usize, usize);
 
 impl Sealed {
+    /// Drops the nodes piece by piece; `dropped` is told the number each time.
+    pub(super) fn dismantle(self, dropped: &mut dyn FnMut(usize)) {
+        self.pieces.into_iter().for_each(|piece| dropped(piece.len()));
+    }
+
     pub(super) fn len(&self) -> usize {
         self.len
     }

@@ -457,6 +457,7 @@ impl Large {
     /// Frees all blocks.
     pub(super) fn free(self, bin: &mut Bin<'_>) {
         self.table.dismantle(bin, self.any_big, |block| Block(block.get()).size());
+        self.tree.dismantle(&mut |nodes| bin.worked(nodes));
     }
 
     /// A copy.

@@ -801,7 +801,9 @@ impl Keyspace {
     /// blocks need not be visited.
     fn drop_databases(&mut self, numbers: std::ops::Range<usize>, free: Free) {
         let mut old = Vec::new();
-        for db in numbers {
+        for db in
+            numbers.filter(|db| self.dbs[*db].len() > 0 || self.dbs[*db].walk.is_some()).collect::<Vec<_>>()
+        {
             old.push(std::mem::replace(&mut self.dbs[db], Db::new(self.hasher, &self.pool)));
         }
         let members = self.members.id();

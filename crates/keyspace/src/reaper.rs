@@ -12,7 +12,7 @@ use crate::slab::{Bin, Run, Runs, Slab};
 use crate::types::Object;
 use crate::value::Blob;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -37,6 +37,7 @@ pub(crate) const PIECES: usize = 256;
 
 /// Has the thread work in short bursts: where it shares a processor with the owner, the system may let it run for
 /// milliseconds before the owner gets its turn, whatever their priorities.
+#[derive(Clone, Copy)]
 pub struct Rests {
     since: Instant,
     pieces: usize,
@@ -59,9 +60,13 @@ impl Rests {
     fn look(&mut self) {
         self.pieces = 0;
         if self.since.elapsed() >= BURST {
-            std::thread::sleep(REST);
-            self.since = Instant::now();
+            self.rest();
         }
+    }
+
+    fn rest(&mut self) {
+        std::thread::sleep(REST);
+        self.since = Instant::now();
     }
 }
 
@@ -194,52 +199,73 @@ fn spawn(shared: Arc<Shared>) -> (Sender<Garbage>, JoinHandle<()>) {
 
 fn run(garbage: &Receiver<Garbage>, shared: &Shared) {
     yield_to_others();
-    for piece in garbage {
-        let objects = match piece {
-            Garbage::Db(db, members) => {
-                let n = db.len() as u64;
-                match members {
-                    Some(members) => hand_back(shared, members, |bin| db.dismantle(bin)),
-                    None => db.dismantle(&mut Bin::WholeLater(&mut Rests::new())),
-                }
-                n
-            }
-            Garbage::Members(slab) => {
-                slab.dismantle(&mut Rests::new());
-                0
-            }
-            Garbage::Blob(blob) => {
-                drop(blob);
-                1
-            }
-            Garbage::Object(object, members) => {
-                hand_back(shared, members, |bin| object.free(bin));
-                1
-            }
-            Garbage::Pages(pool, mut excess) => {
-                while let Some(trimmed) = pool.trim_chunk(excess) {
-                    excess -= trimmed;
-                    // The system holds a lock over the address space meanwhile, for which page faults of the owner
-                    // wait: never in one go.
-                    std::thread::sleep(BETWEEN_CHUNKS);
-                }
-                0
-            }
-            Garbage::Ahead(pool) => {
-                pool.prepare(&mut Rests::new());
-                0
-            }
-        };
+    let mut rests = Rests::new();
+    while let Some(piece) = next(garbage, &mut rests) {
+        let objects = free(piece, shared, &mut rests);
         // The runs are there for whoever sees that nothing is pending.
         shared.pending.fetch_sub(objects, Ordering::Release);
         shared.freed.fetch_add(objects, Ordering::Relaxed);
     }
 }
 
+/// The next piece; `None` at the end.
+fn next(garbage: &Receiver<Garbage>, rests: &mut Rests) -> Option<Garbage> {
+    match garbage.try_recv() {
+        Ok(piece) => Some(piece),
+        Err(TryRecvError::Disconnected) => None,
+        Err(TryRecvError::Empty) => {
+            let piece = garbage.recv().ok();
+            // Whoever handed it in is in the middle of something, which shall not take longer for that.
+            rests.rest();
+            piece
+        }
+    }
+}
+
+/// Frees a piece; returns how many objects it was.
+fn free(piece: Garbage, shared: &Shared, rests: &mut Rests) -> u64 {
+    match piece {
+        Garbage::Db(db, members) => {
+            let objects = db.len() as u64;
+            match members {
+                Some(members) => hand_back(shared, members, rests, |bin| db.dismantle(bin)),
+                None => db.dismantle(&mut Bin::WholeLater(rests)),
+            }
+            objects
+        }
+        Garbage::Members(slab) => {
+            slab.dismantle(rests);
+            0
+        }
+        Garbage::Blob(blob) => {
+            drop(blob);
+            1
+        }
+        Garbage::Object(object, members) => {
+            hand_back(shared, members, rests, |bin| object.free(bin));
+            1
+        }
+        Garbage::Pages(pool, mut excess) => {
+            while let Some(trimmed) = pool.trim_chunk(excess) {
+                excess -= trimmed;
+                // The system holds a lock over the address space meanwhile, for which page faults of the owner
+                // wait: never in one go.
+                std::thread::sleep(BETWEEN_CHUNKS);
+            }
+            0
+        }
+        Garbage::Ahead(pool) => {
+            pool.prepare(rests);
+            0
+        }
+    }
+}
+
 /// Frees something with a bin whose blocks then go back to the owner.
-fn hand_back(shared: &Shared, members: u64, free: impl FnOnce(&mut Bin<'_>)) {
-    let mut runs = Runs::new(members);
+fn hand_back(shared: &Shared, members: u64, rests: &mut Rests, free: impl FnOnce(&mut Bin<'_>)) {
+    let mut runs = Runs::new(members, *rests);
     free(&mut Bin::Later(&mut runs));
+    *rests = runs.rests();
     let runs: Vec<Run> = runs.into_runs().collect();
     shared.runs.lock().expect("no holder of the lock panics").extend(runs);
 }

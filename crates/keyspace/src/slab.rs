@@ -399,8 +399,13 @@ pub struct Runs {
 
 impl Runs {
     /// For blocks of the slab with this number.
-    pub(crate) fn new(slab: u64) -> Runs {
-        Runs { slab, pages: Vec::new(), rests: Rests::new() }
+    pub(crate) fn new(slab: u64, rests: Rests) -> Runs {
+        Runs { slab, pages: Vec::new(), rests }
+    }
+
+    /// When the thread rested.
+    pub(crate) fn rests(&self) -> Rests {
+        self.rests
     }
 
     /// # Safety

@@ -35,8 +35,11 @@ impl Shape {
     /// unsorted replies.
     pub(super) fn cells(&self, centre: Point) -> impl Iterator<Item = Cell> + use<> {
         let bounds = self.bounds(centre);
-        // The middle of a polygon around a pole may be beyond what the cells cover.
-        let centre = Point { latitude: centre.latitude.clamp(-85.0, 85.0), ..centre };
+        let centre = match self {
+            Shape::Circle { .. } | Shape::Box { .. } => centre,
+            // The middle of a polygon around a pole may be beyond what the cells cover.
+            Shape::Polygon { .. } => Point { latitude: centre.latitude.clamp(-85.0, 85.0), ..centre },
+        };
         let mut steps = steps_for(self.radius(centre), centre.latitude);
         let covers = |steps| Block::around(centre, steps).covers(&bounds);
         match self {

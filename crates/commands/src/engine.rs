@@ -1053,6 +1053,25 @@ mod tests {
     }
 
     #[test]
+    fn a_pause_of_writes_holds_back_what_may_be_replicated() {
+        let mut session = Session::new();
+        session.run("SET k v PX 50");
+        session.run("CLIENT PAUSE 100000 WRITE");
+        let declared = "EVAL \"#!lua flags=no-writes\\nreturn 1\" 0";
+        for line in ["PFCOUNT h", "PUBLISH c x", "SPUBLISH c x", "EVAL \"return 1\" 0", "SET k v"] {
+            assert_eq!(session.step_of(0, line), (Next::Pause, vec![]), "{line}");
+        }
+        for line in [declared, "EVAL_RO \"return 1\" 0", "GET k", "SUBSCRIBE c", "RESET", "PUBSUB NUMPAT"] {
+            assert_eq!(session.step_of(0, line).0, Next::Continue, "{line}");
+        }
+        session.advance_ms(60);
+        session.check(&[("GET k", "(nil)"), ("DBSIZE", "(integer) 1"), ("RANDOMKEY", "\"k\"")]);
+        session.run("CLIENT UNPAUSE");
+        session.advance_ms(0);
+        session.check(&[("DBSIZE", "(integer) 0")]);
+    }
+
+    #[test]
     fn periodic_work_goes_on_before_the_first_turn_and_when_the_clock_is_set_back() {
         let mut outside = crate::testing::Outside::at(5_000_000_000_000_000);
         let now_us = crate::testing::START_MS * 1000;

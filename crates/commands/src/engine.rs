@@ -385,8 +385,8 @@ impl State {
     }
 
     /// Whether a command has to wait for the end of a CLIENT PAUSE.
-    fn is_paused(&self, slot: usize, id: CommandId) -> bool {
-        self.pauses.is_on() && self.pauses.holds(self.may_write(slot, id))
+    fn is_paused(&self, slot: usize, id: CommandId, argv: Argv<'_>) -> bool {
+        self.pauses.is_on() && self.pauses.holds(self.may_replicate(slot, id, argv))
             || self.persistence.aof.full && self.may_write(slot, id)
     }
 
@@ -397,6 +397,20 @@ impl State {
             || self.table.command(id).row.flags.contains(Flags::NOT_QUEUED)
                 && transaction::is_exec(self.table.command(id).row)
                 && self.clients.get_at(slot).transaction.as_ref().is_some_and(|t| t.commands().any(writes))
+    }
+
+    /// Whether a command may have effects that replicas would have to hear of. Scripts may say that they have none.
+    fn may_replicate(&self, slot: usize, id: CommandId, argv: Argv<'_>) -> bool {
+        let row = self.table.command(id).row;
+        if row.flags.contains(Flags::MAY_REPLICATE) {
+            return self.scripting.declares_writes(row, argv).unwrap_or(true);
+        }
+        if transaction::is_exec(row) {
+            let transaction = self.clients.get_at(slot).transaction.as_ref();
+            return transaction
+                .is_some_and(|t| t.queued().any(|(id, argv)| self.may_replicate(slot, id, argv)));
+        }
+        row.flags.contains(Flags::WRITE)
     }
 
     /// Whether a command becomes part of a transaction instead of running.
@@ -774,7 +788,7 @@ impl Engine {
     ) -> Next {
         let mark = out.mark();
         let next = match self.state.admit(slot, prepared) {
-            Ok(id) if self.state.is_paused(slot, id) => {
+            Ok(id) if self.state.is_paused(slot, id, prepared.argv) => {
                 let client = self.state.clients.at(slot);
                 client.flags |= ClientFlags::PAUSED;
                 if self.state.persistence.aof.full {
@@ -885,6 +899,7 @@ impl Engine {
         for id in self.state.pauses.end(now_ms) {
             links.resume(id);
         }
+        self.keyspace.set_keep_expired(self.state.pauses.is_on());
         self.end_waits(links, now_us);
         if is_due(self.state.next_cron_ms, now_ms) {
             self.state.next_cron_ms = now_ms + CRON_MS;
@@ -1035,6 +1050,25 @@ mod tests {
         assert_eq!(session.run_of(other, "SET k v"), "OK");
         session.run("CLIENT PAUSE 100000 ALL");
         assert_eq!(session.step_of(other, "PING"), (Next::Pause, vec![]));
+    }
+
+    #[test]
+    fn a_pause_of_writes_holds_back_what_may_be_replicated() {
+        let mut session = Session::new();
+        session.run("SET k v PX 50");
+        session.run("CLIENT PAUSE 100000 WRITE");
+        let declared = "EVAL \"#!lua flags=no-writes\\nreturn 1\" 0";
+        for line in ["PFCOUNT h", "PUBLISH c x", "SPUBLISH c x", "EVAL \"return 1\" 0", "SET k v"] {
+            assert_eq!(session.step_of(0, line), (Next::Pause, vec![]), "{line}");
+        }
+        for line in [declared, "EVAL_RO \"return 1\" 0", "GET k", "SUBSCRIBE c", "RESET", "PUBSUB NUMPAT"] {
+            assert_eq!(session.step_of(0, line).0, Next::Continue, "{line}");
+        }
+        session.advance_ms(60);
+        session.check(&[("GET k", "(nil)"), ("DBSIZE", "(integer) 1"), ("RANDOMKEY", "\"k\"")]);
+        session.run("CLIENT UNPAUSE");
+        session.advance_ms(0);
+        session.check(&[("DBSIZE", "(integer) 0")]);
     }
 
     #[test]

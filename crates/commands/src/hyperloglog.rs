@@ -125,7 +125,7 @@ const PFCOUNT: Row = Row {
     summary: "Estimates how many different elements one or several HyperLogLogs have seen together.",
     since: "2.8.9",
     arity: -2,
-    flags: Flags::READONLY,
+    flags: Flags::READONLY.union(Flags::MAY_REPLICATE),
     keys: &[KeySpec::range(1, -1, 1, KeyFlags::RW.union(KeyFlags::ACCESS))],
     syntax: "key...",
     complexity: "O(1) for one key that has not changed since the last time, else O(N), N being the number of keys.",

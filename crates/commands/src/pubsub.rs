@@ -24,7 +24,7 @@ use delivery::{Frames, Message, Payload};
 pub(crate) use topics::Subscriptions;
 use topics::{Listeners, Topics};
 
-const PUBLISHING: Flags = Flags::PUBSUB.union(Flags::HELPING).union(Flags::FAST);
+const PUBLISHING: Flags = Flags::PUBSUB.union(Flags::HELPING).union(Flags::FAST).union(Flags::MAY_REPLICATE);
 const SUBSCRIBING: Flags = Flags::PUBSUB.union(Flags::ANYTIME);
 const ASKING: Flags = Flags::PUBSUB.union(Flags::HELPING);
 

@@ -204,6 +204,8 @@ bitflags::bitflags! {
         const ALLOW_BUSY = 1 << 18;
         /// Runs at once inside a transaction, whose end it may be. Not shown by COMMAND.
         const NOT_QUEUED = 1 << 19;
+        /// Has effects beyond the reply though it need not write, so it waits as writes do. Not shown by COMMAND.
+        const MAY_REPLICATE = 1 << 20;
     }
 
     /// ACL categories.

@@ -124,6 +124,21 @@ impl Scripting {
         self.functions.as_mut().expect("no function runs")
     }
 
+    /// Whether what a command runs may write, if it says so itself.
+    pub(crate) fn declares_writes(&self, row: &Row, argv: Argv<'_>) -> Option<bool> {
+        let subject = argv.get(1)?;
+        let flags = match row.name {
+            name if name == EVAL.name => ScriptFlags::of_script(subject)?,
+            name if name == EVALSHA.name => {
+                let scripts = self.scripts.as_ref()?;
+                scripts.flags(scripts.find(subject)?)
+            }
+            name if name == FCALL.name => self.functions.as_ref()?.flags(subject)?,
+            _ => return None,
+        };
+        (!flags.contains(ScriptFlags::UNDECLARED)).then(|| !flags.contains(ScriptFlags::NO_WRITES))
+    }
+
     /// Number of libraries and of functions.
     fn count(&self) -> (usize, usize) {
         match &self.functions {
@@ -204,6 +219,7 @@ const EVAL: Row = Row {
     name: "eval",
     summary: "Runs a Lua script.",
     since: "2.6.0",
+    flags: BASE.flags.union(Flags::MAY_REPLICATE),
     syntax: "script numkeys:integer [key]... [arg]...",
     run: |cx| eval(cx, false),
     ..BASE
@@ -221,6 +237,7 @@ const EVALSHA: Row = Row {
     name: "evalsha",
     summary: "Runs a Lua script that the server knows, by the SHA-1 digest of its text.",
     since: "2.6.0",
+    flags: BASE.flags.union(Flags::MAY_REPLICATE),
     syntax: "sha1 numkeys:integer [key]... [arg]...",
     run: |cx| evalsha(cx, false),
     ..BASE
@@ -238,6 +255,7 @@ const FCALL: Row = Row {
     name: "fcall",
     summary: "Runs a function of a library.",
     since: "7.0.0",
+    flags: BASE.flags.union(Flags::MAY_REPLICATE),
     syntax: "function numkeys:integer [key]... [arg]...",
     run: |cx| fcall(cx, false),
     ..BASE

@@ -48,6 +48,11 @@ impl Transaction {
         self.queued.iter().map(|(id, _)| *id)
     }
 
+    /// The queued commands with their words.
+    pub(crate) fn queued(&self) -> impl Iterator<Item = (CommandId, Argv<'_>)> {
+        self.queued.iter().map(|(id, argv)| (*id, argv.as_argv()))
+    }
+
     /// Heap bytes.
     pub(crate) fn memory(&self) -> usize {
         self.queued.iter().map(|(_, argv)| argv.memory() + size_of::<(CommandId, OwnedArgv)>()).sum()

@@ -186,6 +186,7 @@ pub struct Keyspace {
     policy: AccessPolicy,
     touch: bool,
     active_expire: bool,
+    keep_expired: bool,
     random: Random,
     stats: Stats,
     /// Flips with each snapshot; see [`crate::snapshot`].
@@ -200,6 +201,9 @@ pub struct Keyspace {
 
 /// Members of a collection that is handed out whole at most: copying them takes some 10 us.
 const SNAPSHOT_LARGE: usize = 256;
+/// Expired keys that [`Keyspace::random_key`] passes over where they are to stay.
+const RANDOM_ATTEMPTS: u32 = 100;
+
 const HEXPIRED: Event = Event::hash("hexpired");
 const EXPIRED: Event = Event { class: EventClass::Expired, name: "expired" };
 const MISS: Event = Event { class: EventClass::Miss, name: "keymiss" };
@@ -225,6 +229,7 @@ impl Keyspace {
             policy: AccessPolicy::default(),
             touch: true,
             active_expire: true,
+            keep_expired: false,
             random: Random::new(options.random_seed),
             reaper: Reaper::default(),
             stats: Stats::default(),
@@ -306,6 +311,11 @@ impl Keyspace {
         self.active_expire = on;
     }
 
+    /// Whether reads leave expired keys, which they do not see, where they are (`CLIENT PAUSE`).
+    pub fn set_keep_expired(&mut self, keep: bool) {
+        self.keep_expired = keep;
+    }
+
     /// Has every change reported to `observer`.
     pub fn set_observer(&mut self, observer: Option<Box<dyn Observer>>) {
         self.observer = observer;
@@ -373,7 +383,7 @@ impl Keyspace {
 
     #[inline]
     fn find_and_count(&mut self, db: usize, key: Key<'_>) -> Option<(Entry, Place)> {
-        let found = self.find(db, key);
+        let found = self.find_to_read(db, key);
         match found {
             Some(_) => self.stats.hits += 1,
             None => self.stats.misses += 1,
@@ -383,7 +393,7 @@ impl Keyspace {
 
     /// A look that leaves no trace, except that an expired key is removed.
     pub fn peek(&mut self, db: usize, key: Key<'_>) -> Option<Item<'_>> {
-        let (entry, _) = self.find(db, key)?;
+        let (entry, _) = self.find_to_read(db, key)?;
         Some(Item::new(entry, self.policy))
     }
 
@@ -414,6 +424,21 @@ impl Keyspace {
             self.touch(entry);
         }
         Write::new(self, db, key, found)
+    }
+
+    /// The live entry of a key that is not going to be changed; an expired one is removed first, unless it is to stay.
+    #[inline]
+    fn find_to_read(&mut self, db: usize, key: Key<'_>) -> Option<(Entry, Place)> {
+        let found = self.dbs[db].find(key)?;
+        match found.0.deadline() {
+            Some(at) if at <= self.now => {
+                if !self.keep_expired {
+                    self.expire(db, key, found);
+                }
+                None
+            }
+            _ => Some(found),
+        }
     }
 
     /// The live entry of a key; an expired one is removed first.
@@ -753,17 +778,18 @@ impl Keyspace {
     }
 
     /// A live key, each with the same chance; `None` if there is none. Expired keys that are met are
-    /// removed.
+    /// removed. If they are to stay, one may be the answer when there seem to be no others.
     pub fn random_key(&mut self, db: usize) -> Option<Vec<u8>> {
-        loop {
+        for attempt in 1.. {
             let random = &mut self.random;
             let entry = self.dbs[db].sample(&mut || random.next())?;
             let bytes = Item::new(entry, self.policy).key().to_vec();
             let key = self.key(&bytes);
-            if self.find(db, key).is_some() {
+            if self.find_to_read(db, key).is_some() || self.keep_expired && attempt == RANDOM_ATTEMPTS {
                 return Some(bytes);
             }
         }
+        None
     }
 
     /// Removes all keys of a database; returns how many.
@@ -947,6 +973,9 @@ impl Keyspace {
     /// Removes those of the named fields that are due, after a look at one of them, or before.
     pub fn expire_fields<'f>(&mut self, db: usize, key: Key<'_>, fields: impl Iterator<Item = &'f [u8]>) {
         let now = self.now;
+        if self.keep_expired {
+            return;
+        }
         self.remove_fields(db, key, |hash, space, gone| {
             let is_due = |hash: &Hash, field| hash.view().get(field).is_some_and(|f| !f.is_live(now));
             fields.filter(|field| is_due(hash, field) && hash.remove(space, field)).for_each(gone);

@@ -29,6 +29,11 @@ impl ScriptFlags {
         ("allow-cross-slot-keys", ScriptFlags::CROSS_SLOT),
     ];
 
+    /// What the first line of a script says; nothing if it is wrong.
+    pub fn of_script(body: &[u8]) -> Option<ScriptFlags> {
+        script(body).ok().map(|(flags, _)| flags)
+    }
+
     /// The flag with a name.
     pub(crate) fn named(name: &[u8]) -> Option<ScriptFlags> {
         ScriptFlags::NAMES.iter().find(|(known, _)| known.as_bytes() == name).map(|(_, flag)| *flag)

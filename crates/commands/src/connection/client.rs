@@ -439,6 +439,7 @@ fn pause(cx: &mut Ctx<'_>) -> Result<(), Error> {
         return Err(Error::TimeoutOutOfRange);
     }
     cx.state.pauses.begin(until, all);
+    cx.keyspace.set_keep_expired(true);
     cx.out.ok();
     Ok(())
 }

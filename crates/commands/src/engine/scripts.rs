@@ -48,7 +48,7 @@ impl Ctx<'_> {
         if row.flags.contains(Flags::NOSCRIPT) && (nests || !self.state.scripts_unbound) {
             return Err(Error::NotFromScripts);
         }
-        if row.flags.contains(Flags::WRITE) && !may_write {
+        if row.flags.intersects(Flags::WRITE.union(Flags::MAY_REPLICATE)) && !may_write {
             return Err(Error::Text("ERR Write commands are not allowed from read-only scripts."));
         }
         if self.state.gate.writes

@@ -237,8 +237,10 @@ fn reply_command(cx: &mut Ctx<'_>, id: CommandId) {
     cx.out.array(10);
     cx.out.bulk(name.as_bytes());
     cx.out.integer(i64::from(row.arity));
-    let flags: Vec<String> =
-        (row.flags - Flags::NOT_QUEUED).iter_names().map(|(name, _)| name.to_lowercase()).collect();
+    let flags: Vec<String> = (row.flags - Flags::NOT_QUEUED - Flags::MAY_REPLICATE)
+        .iter_names()
+        .map(|(name, _)| name.to_lowercase())
+        .collect();
     cx.out.set(flags.len());
     flags.iter().for_each(|flag| cx.out.simple(flag));
     for position in [range.first, range.last, range.step] {

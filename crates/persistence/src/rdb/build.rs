@@ -154,8 +154,11 @@ impl StreamBuilder {
         match part {
             StreamPart::Node(id, bytes) => self.nodes.push((id, bytes.into_owned())),
             StreamPart::Totals(totals) => return self.totals(&totals),
-            StreamPart::Group { name, last, read } => {
-                let read = read.and_then(|read| i64::try_from(read).ok());
+            StreamPart::Group { name, last, read, untold } => {
+                let read = match untold {
+                    true => self.log.position(last),
+                    false => read.and_then(|read| i64::try_from(read).ok()),
+                };
                 if self.groups.create(&name, last, read).is_none() {
                     return Err(Fault::Duplicate("stream group"));
                 }

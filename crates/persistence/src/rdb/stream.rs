@@ -53,6 +53,8 @@ pub enum StreamPart<'a> {
         last: StreamId,
         /// How many entries were read; `None`: not known.
         read: Option<u64>,
+        /// Whether the payload is too old to say that; then it follows from the rest.
+        untold: bool,
     },
     /// An entry that was delivered to a consumer of the group and not acknowledged.
     Pending {
@@ -216,7 +218,7 @@ impl StreamReader {
         if read.is_some_and(|read| i64::try_from(read).is_err()) {
             return Err(Fault::Stream("group has read more than there can be").into());
         }
-        sink.part(Part::Stream(StreamPart::Group { name, last, read }))?;
+        sink.part(Part::Stream(StreamPart::Group { name, last, read, untold: self.version == 1 }))?;
         self.groups -= 1;
         Ok(())
     }

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 
 use super::node::{End, Node, Pack};
 use crate::encoding::listpack::Element;
+use crate::table::prefetch;
 
 /// Bytes of a node whose limit is a number of elements.
 const SAFE_NODE: usize = 8192;
@@ -133,6 +134,13 @@ impl Quicklist {
 
     pub(super) fn into_nodes(self) -> impl Iterator<Item = Node> {
         self.nodes.into_iter()
+    }
+
+    /// Asks the processor for the descriptions of the nodes at the ends.
+    #[inline]
+    pub(super) fn prefetch(&self) {
+        let ends = [self.nodes.front(), self.nodes.back()];
+        ends.into_iter().flatten().for_each(|node| prefetch(std::ptr::from_ref(node).cast()));
     }
 
     /// The only node, if it is a listpack.

@@ -520,11 +520,14 @@ impl Entry {
         self.repr().is_object().then(|| unsafe { &mut **self.object_ref() })
     }
 
-    /// Asks the processor for the object, if there is one.
+    /// Asks the processor for the object, if there is one, or the rest of a packed collection.
     #[inline]
     pub(crate) fn prefetch_object(self) -> bool {
         let is_object = self.repr().is_object();
-        if is_object {
+        // SAFETY: the reference ends here.
+        if let Some((_, bytes)) = unsafe { self.packed() } {
+            (0..bytes.len()).step_by(64).for_each(|at| prefetch(bytes.as_ptr().wrapping_add(at)));
+        } else if is_object {
             // SAFETY: the entry holds a Box there, which is not followed.
             let object = unsafe { self.object_ref().cast::<*const u8>().read() };
             prefetch(object);

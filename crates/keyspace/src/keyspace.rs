@@ -1175,7 +1175,7 @@ impl Keyspace {
 }
 
 /// Pages whose blocks are taken back from the background thread in one call of [`Keyspace::compact`]: less than 0.1 ms.
-const TAKE_BACK: usize = 250;
+const TAKE_BACK: usize = 150;
 /// Milliseconds between two looks at how fast pages are handed out.
 const PACE_MS: u64 = 100;
 

@@ -216,8 +216,10 @@ impl Object {
     /// Asks the processor for what the object points to.
     #[inline]
     pub(crate) fn prefetch(&self) {
-        if let Object::Hash(hash) = self {
-            hash.prefetch();
+        match self {
+            Object::Hash(hash) => hash.prefetch(),
+            Object::List(list) => list.prefetch(),
+            _ => {}
         }
     }
 

@@ -108,7 +108,6 @@ impl fmt::Display for DoubleText {
 /// assert_eq!(format_double(1e22).to_string(), "1e+22");
 /// ```
 pub fn format_double(value: f64) -> DoubleText {
-    const WHOLE: f64 = (1u64 << 62) as f64;
     let mut text = DoubleText::new();
     let magnitude = value.abs();
     if value.is_sign_negative() && !value.is_nan() {
@@ -118,12 +117,21 @@ pub fn format_double(value: f64) -> DoubleText {
         text.push(b"nan");
     } else if value.is_infinite() {
         text.push(b"inf");
-    } else if magnitude <= WHOLE && magnitude.trunc() == magnitude {
-        text.push(itoa::Buffer::new().format(magnitude as u64).as_bytes());
+    } else if let Some(whole) = whole(magnitude) {
+        text.push(itoa::Buffer::new().format(whole).as_bytes());
     } else {
         arrange(&Digits::of(magnitude), &mut text);
     }
     text
+}
+
+/// The whole number that a double is, if it is one that is written out, and not `-0`.
+#[inline]
+pub(crate) fn whole(value: f64) -> Option<i64> {
+    const MOST: u64 = 1 << 62;
+    let whole = value as i64;
+    let same = whole as f64 == value && (whole != 0 || value.is_sign_positive());
+    (same && whole.unsigned_abs() <= MOST).then_some(whole)
 }
 
 /// The digits of a finite positive double, `digits[..len] * 10^exponent`.

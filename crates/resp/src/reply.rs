@@ -216,8 +216,13 @@ impl ReplyBuf {
     }
 
     /// A double, as [`number::format_double`] writes it. RESP2: a bulk string.
+    #[inline]
     pub fn double(&mut self, value: f64) {
-        self.textual(b',', &number::format_double(value));
+        match number::whole(value) {
+            Some(whole) if self.protocol == Protocol::Resp3 => put_number(&mut self.bytes, b',', whole),
+            Some(whole) => self.bulk(itoa::Buffer::new().format(whole).as_bytes()),
+            None => self.textual(b',', &number::format_double(value)),
+        }
     }
 
     /// A boolean. RESP2: 1 or 0.

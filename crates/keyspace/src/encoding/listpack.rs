@@ -325,12 +325,12 @@ fn long_string(bytes: &[u8], pos: Pos) -> (usize, usize) {
     (2, ((bytes[pos] & 0x0f) as usize) << 8 | bytes[pos + 1] as usize)
 }
 
-/// The signed little-endian integer of `n` bytes (1 to 8) at `at`.
+/// The signed little-endian integer of `N` bytes (1 to 8) at `at`, which is no less than 7.
 #[inline]
-fn signed(bytes: &[u8], at: usize, n: usize) -> i64 {
-    let mut word = [0; 8];
-    word[8 - n..].copy_from_slice(&bytes[at..at + n]);
-    i64::from_le_bytes(word) >> (64 - 8 * n)
+fn signed<const N: usize>(bytes: &[u8], at: usize) -> i64 {
+    // The integer is not at the beginning of a listpack: 8 bytes end with it.
+    i64::from_le_bytes(*bytes[..at + N].last_chunk().expect("there are a header and a head before it"))
+        >> (64 - 8 * N)
 }
 
 /// The bytes of a listpack.
@@ -446,10 +446,10 @@ impl<'a> ListpackRef<'a> {
                 let high = i64::from(((b << 3) as i8) >> 3);
                 Element::Int(high << 8 | i64::from(bytes[pos + 1]))
             }
-            INT16 => Element::Int(signed(bytes, pos + 1, 2)),
-            INT24 => Element::Int(signed(bytes, pos + 1, 3)),
-            INT32 => Element::Int(signed(bytes, pos + 1, 4)),
-            INT64 => Element::Int(signed(bytes, pos + 1, 8)),
+            INT16 => Element::Int(signed::<2>(bytes, pos + 1)),
+            INT24 => Element::Int(signed::<3>(bytes, pos + 1)),
+            INT32 => Element::Int(signed::<4>(bytes, pos + 1)),
+            INT64 => Element::Int(signed::<8>(bytes, pos + 1)),
             _ => {
                 let (head, len) = long_string(bytes, pos);
                 Element::Bytes(&bytes[pos + head..pos + head + len])
@@ -626,6 +626,14 @@ impl<'a> Iterator for Iter<'a> {
         }
         self.front = skip(bytes, pos);
         Some(self.pack.get(pos))
+    }
+}
+
+impl Iter<'_> {
+    /// Where the next element stands, or the end.
+    #[inline]
+    pub fn pos(&self) -> Pos {
+        self.front
     }
 }
 
@@ -829,6 +837,16 @@ impl Listpack {
         self.splice(pos, 0, element);
         self.count(1);
         pos
+    }
+
+    /// Adds two elements before the one at `pos`, which may also be the end.
+    pub fn insert_pair_before(&mut self, pos: Pos, pair: [Element<'_>; 2]) {
+        let sizes = pair.map(|element| element.entry());
+        self.gap(pos, 0, sizes[0] + sizes[1]);
+        pair[0].write(&mut self.bytes[pos..pos + sizes[0]]);
+        pair[1].write(&mut self.bytes[pos + sizes[0]..pos + sizes[0] + sizes[1]]);
+        self.write_total();
+        self.count(2);
     }
 
     /// Adds a string after the element at `pos`; returns the new element's place.

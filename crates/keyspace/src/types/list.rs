@@ -79,6 +79,15 @@ impl List {
         })
     }
 
+    /// Asks the processor for what is read or written at the ends.
+    #[inline]
+    pub(crate) fn prefetch(&self) {
+        match &self.0 {
+            Form::Packed(pack) => pack.prefetch(),
+            Form::Large(list) => list.prefetch(),
+        }
+    }
+
     /// How many elements there are.
     #[inline]
     pub fn len(&self) -> usize {

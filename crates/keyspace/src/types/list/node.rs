@@ -14,6 +14,7 @@ use crate::encoding::listpack::{END, Element, HEADER, Listpack, ListpackRef, Pos
 use crate::value::Blob;
 use std::ops::Deref;
 use std::sync::Arc;
+use crate::table::prefetch;
 
 /// Which end of a list.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -186,6 +187,14 @@ impl Pack {
     #[inline]
     pub(super) fn bytes(&self) -> &[u8] {
         &self.buf.bytes()[self.start as usize..]
+    }
+
+    /// Asks the processor for both ends of the listpack.
+    #[inline]
+    pub(super) fn prefetch(&self) {
+        let bytes = self.bytes();
+        prefetch(bytes.as_ptr());
+        prefetch(bytes.as_ptr().wrapping_add(bytes.len() - 1));
     }
 
     #[inline]

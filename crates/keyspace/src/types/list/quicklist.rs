@@ -10,6 +10,7 @@ use super::node::{End, Node, Pack};
 use super::watch::ListWatch;
 use crate::encoding::listpack::Element;
 use crate::snapshot::watch::Watched;
+use crate::table::prefetch;
 
 /// Bytes of a node whose limit is a number of elements.
 const SAFE_NODE: usize = 8192;
@@ -153,6 +154,13 @@ impl Quicklist {
 
     pub(super) fn into_nodes(self) -> impl Iterator<Item = Node> {
         self.nodes.into_iter()
+    }
+
+    /// Asks the processor for the descriptions of the nodes at the ends.
+    #[inline]
+    pub(super) fn prefetch(&self) {
+        let ends = [self.nodes.front(), self.nodes.back()];
+        ends.into_iter().flatten().for_each(|node| prefetch(std::ptr::from_ref(node).cast()));
     }
 
     /// The only node, if it is a listpack. A list that a snapshot has open keeps its form.

@@ -11,13 +11,19 @@ use std::ops::ControlFlow;
 /// Whole numbers beyond this are stored as text.
 const WHOLE: f64 = (1u64 << 62) as f64;
 
-/// The score at a place.
+/// The score that an element is.
 #[inline]
-pub(super) fn score_at(pack: ListpackRef<'_>, pos: Pos) -> f64 {
-    match pack.get(pos) {
+fn score_in(element: Element<'_>) -> f64 {
+    match element {
         Element::Int(v) => v as f64,
         Element::Bytes(text) => parse(text),
     }
+}
+
+/// The score at a place.
+#[inline]
+pub(super) fn score_at(pack: ListpackRef<'_>, pos: Pos) -> f64 {
+    score_in(pack.get(pos))
 }
 
 /// The score that a text spells. Texts come from [`with_element`] or have been checked when they were read.
@@ -28,8 +34,9 @@ fn parse(text: &[u8]) -> f64 {
 /// Calls `f` with the element that a score becomes.
 #[inline]
 fn with_element<R>(score: f64, f: impl FnOnce(Element<'_>) -> R) -> R {
-    if score.abs() <= WHOLE && score.trunc() == score {
-        return f(Element::Int(score as i64));
+    let whole = score as i64;
+    if whole as f64 == score && score.abs() <= WHOLE {
+        return f(Element::Int(whole));
     }
     if score.is_infinite() {
         return f(Element::Bytes(if score > 0.0 { b"inf" } else { b"-inf" }));
@@ -67,33 +74,27 @@ pub(super) fn rank_of(pack: ListpackRef<'_>, pos: Pos) -> usize {
     rank
 }
 
-/// Where a member belongs that is not in there: before the one returned, or at the end.
-fn place(pack: ListpackRef<'_>, member: &[u8], score: f64) -> Option<Pos> {
-    let mut at = pack.first();
-    while let Some(pos) = at {
-        let behind = score_pos(pack, pos);
-        let before = match score_at(pack, behind).partial_cmp(&score) {
+/// Where a member belongs that is not in there: before the one at this place, or at the end.
+fn place(pack: ListpackRef<'_>, member: &[u8], score: f64) -> Pos {
+    let mut elements = pack.iter();
+    loop {
+        let pos = elements.pos();
+        let (Some(other), Some(other_score)) = (elements.next(), elements.next()) else { return pos };
+        let before = match score_in(other_score).partial_cmp(&score) {
             Some(Ordering::Less) => true,
-            Some(Ordering::Equal) => pack.get(pos).with_bytes(|other| other < member),
+            Some(Ordering::Equal) => other.with_bytes(|other| other < member),
             _ => false,
         };
         if !before {
-            return Some(pos);
+            return pos;
         }
-        at = pack.next(behind);
     }
-    None
 }
 
 /// Adds a member that is not in there.
 pub(super) fn insert(pack: &mut Listpack, member: &[u8], score: f64) {
-    match place(pack.view(), member, score) {
-        Some(pos) => {
-            with_element(score, |element| pack.insert_element_before(pos, element));
-            pack.insert_before(pos, member);
-        }
-        None => push(pack, member, score),
-    }
+    let pos = place(pack.view(), member, score);
+    with_element(score, |score| pack.insert_pair_before(pos, [Element::new(member), score]));
 }
 
 /// Adds a member that comes after all others.
@@ -115,13 +116,22 @@ pub(super) fn walk<'a>(
     back: bool,
     mut visit: impl FnMut(Element<'a>, f64) -> ControlFlow<()>,
 ) {
-    let mut at = from;
+    let Some(from) = from else { return };
+    if !back {
+        let mut elements = pack.iter_from(from);
+        while let (Some(member), Some(score)) = (elements.next(), elements.next()) {
+            if visit(member, score_in(score)).is_break() {
+                return;
+            }
+        }
+        return;
+    }
+    let mut at = Some(from);
     while let Some(pos) = at {
-        let behind = score_pos(pack, pos);
-        if visit(pack.get(pos), score_at(pack, behind)).is_break() {
+        if visit(pack.get(pos), score_of(pack, pos)).is_break() {
             return;
         }
-        at = if back { before(pack, pos) } else { pack.next(behind) };
+        at = before(pack, pos);
     }
 }
 

@@ -911,8 +911,9 @@ impl Engine {
             self.state.limit_tracking(&mut self.keyspace, links);
         }
         if is_due(self.state.next_compact_ms, now_ms) {
-            let pause = if self.keyspace.compact() { COMPACT_MS } else { CRON_MS };
-            self.state.next_compact_ms = now_ms + pause;
+            let found = self.keyspace.compact();
+            // An idle server wakes for both at once.
+            self.state.next_compact_ms = if found { now_ms + COMPACT_MS } else { self.state.next_cron_ms };
         }
         let mut target = self.target(links);
         let work = if target.state.gate.loading {

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-/// Error codes that INFO tells apart, since clients can make up codes.
+/// Error codes beyond which those that scripts make up are not told apart in INFO.
 const MAX_ERROR_CODES: usize = 128;
 
-/// What all further codes are counted as.
+/// What further codes of scripts are counted as; so in Valkey, while Redis stops counting.
 const OVERFLOW: &str = "ERRORSTATS_OVERFLOW";
 
 /// One command's counters.
@@ -181,12 +181,21 @@ impl Stats {
 
     /// Counts an error reply by its code, the first word.
     pub(crate) fn count_error(&mut self, text: &[u8]) {
+        self.count_error_up_to(usize::MAX, text);
+    }
+
+    /// Counts an error reply that a script has made.
+    pub(crate) fn count_script_error(&mut self, text: &[u8]) {
+        self.count_error_up_to(MAX_ERROR_CODES, text);
+    }
+
+    fn count_error_up_to(&mut self, most: usize, text: &[u8]) {
         self.error_replies += 1;
         let code = text.split(|c| *c == b' ').next().expect("split yields at least one part");
         let code = String::from_utf8_lossy(code);
         if let Some(count) = self.errors.get_mut(code.as_ref()) {
             *count += 1;
-        } else if self.errors.len() < MAX_ERROR_CODES {
+        } else if self.errors.len() < most {
             self.errors.insert(code.into(), 1);
         } else {
             *self.errors.entry(OVERFLOW.into()).or_default() += 1;
@@ -224,9 +233,11 @@ mod tests {
     fn made_up_codes_are_bounded() {
         let mut stats = Stats::new(0);
         for i in 0..1000 {
-            stats.count_error(format!("CODE{i} text").as_bytes());
+            stats.count_script_error(format!("CODE{i} text").as_bytes());
         }
         assert_eq!((stats.error_replies, stats.errors.len()), (1000, MAX_ERROR_CODES + 1));
         assert_eq!(stats.errors[OVERFLOW], 872);
+        stats.count_error(b"ERR of a command");
+        assert_eq!((stats.errors["ERR"], stats.errors[OVERFLOW]), (1, 872));
     }
 }

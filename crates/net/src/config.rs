@@ -78,7 +78,7 @@ impl Class {
     pub const COUNT: usize = 3;
 }
 
-/// How much output a client may leave unread. Zeros are no limit.
+/// How much output a client may leave unread, beyond 16 KiB that are not counted. Zeros are no limit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct OutputLimit {
     /// More bytes than this close the client at once.

@@ -15,6 +15,7 @@ use rustix::buffer::spare_capacity;
 use crate::conn::{Closing, Conn, ConnId, Reason};
 use crate::driver::Driver;
 use crate::net::{How, Net};
+use crate::output::FREE_OUTPUT;
 use crate::service::{Next, Outcome, Service};
 use crate::stream::Io;
 
@@ -92,10 +93,9 @@ impl<S: Service> Driver<'_, S> {
 
     /// Reads into the connection's own buffer, as much as there is, or as a large argument lacks.
     fn read_own(&mut self, id: ConnId) {
-        if !self.net.read_to_input(id, MAX_READ) {
-            return;
+        if self.net.read_to_input(id, MAX_READ) && !self.net.check_query_limit(id) {
+            self.execute_input(id);
         }
-        self.execute_input(id);
     }
 
     /// Executes what is in the connection's own buffer.
@@ -365,18 +365,23 @@ impl Net {
         }
     }
 
-    fn check_query_limit(&mut self, id: ConnId) {
+    /// Closes a connection whose input is too long; whether it is.
+    fn check_query_limit(&mut self, id: ConnId) -> bool {
         let limit = self.config.query_buffer_limit;
-        if self.conns.get(id).is_some_and(|conn| conn.input.len() > limit && conn.closing == Closing::No) {
+        let conn = self.conns.get(id);
+        let is_too_long = conn.is_some_and(|conn| conn.input.len() > limit && conn.closing == Closing::No);
+        if is_too_long {
             self.stats.query_buffer_limit_disconnections += 1;
             self.close_now(id, Reason::QueryLimit);
         }
+        is_too_long
     }
 
     /// How much output the connection may leave unread at any time.
     fn hard_limit(&self, id: ConnId) -> Option<u64> {
         let class = self.conns.get(id)?.class;
-        Some(self.config.output_limits[class as usize].hard).filter(|hard| *hard != 0)
+        let hard = self.config.output_limits[class as usize].hard;
+        (hard != 0).then(|| hard.saturating_add(FREE_OUTPUT as u64))
     }
 
     /// Something was reported for a connection that is not to be read from: that can only mean its end, unless the

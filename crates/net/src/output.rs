@@ -183,13 +183,16 @@ fn write_once(stream: &crate::stream::Stream, output: &ReplyBuf) -> (usize, Io) 
     (offered, stream.write_vectored(&pieces[..count]))
 }
 
+/// Bytes of output that no limit counts: as much as the peers keep in the buffer before their list of replies.
+pub(crate) const FREE_OUTPUT: usize = 16 * 1024;
+
 /// Whether a connection's output is above the hard limit of its class, or above the soft one for too long.
 pub(crate) fn exceeds_limit(conn: &mut Conn, config: &crate::Config, now_ns: u64) -> bool {
     let limit = config.output_limits[conn.class as usize];
     if limit.hard == 0 && limit.soft == 0 {
         return false;
     }
-    let len = conn.output_len() as u64;
+    let len = conn.output_len().saturating_sub(FREE_OUTPUT) as u64;
     if limit.hard != 0 && len > limit.hard {
         return true;
     }

@@ -377,6 +377,9 @@ fn line(cx: &mut Ctx<'_>, id: ClientId) -> Option<Vec<u8>> {
     Some(line)
 }
 
+/// Bytes of unread output that count as the reply buffer.
+const REPLY_BUFFER: usize = 16 * 1024;
+
 /// The fields from the age to the events.
 fn write_fields(to: &mut String, client: &Client, link: &LinkInfo, argv_mem: usize, now_ms: u64) {
     let queued = client.transaction.as_ref().map(|transaction| transaction.commands().count() as i64);
@@ -384,10 +387,13 @@ fn write_fields(to: &mut String, client: &Client, link: &LinkInfo, argv_mem: usi
     let memory =
         link.query + link.query_free + link.output_memory + argv_mem + multi_mem + size_of::<Client>();
     let [channels, patterns, shards] = client.subscription_counts();
+    // As in the peers, a reply buffer of 16 KiB comes first, and a list of such for what does not fit. Here it is all one.
+    let (buffered, listed) = (link.output.min(REPLY_BUFFER), link.output.saturating_sub(REPLY_BUFFER));
+    let chunks = listed.div_ceil(REPLY_BUFFER);
     write!(
         to,
         " age={} idle={} flags={} db={} sub={channels} psub={patterns} ssub={shards} multi={} watch={} qbuf={} \
-         qbuf-free={} argv-mem={argv_mem} multi-mem={multi_mem} rbs={} rbp={} obl={} oll=0 omem=0 tot-mem={memory} events={}",
+         qbuf-free={} argv-mem={argv_mem} multi-mem={multi_mem} rbs={} rbp={} obl={} oll={chunks} omem={listed} tot-mem={memory} events={}",
         client.age_seconds(now_ms),
         client.idle_seconds(now_ms),
         client.flag_letters(),
@@ -398,7 +404,7 @@ fn write_fields(to: &mut String, client: &Client, link: &LinkInfo, argv_mem: usi
         link.query_free,
         link.output_memory,
         link.output_memory,
-        link.output,
+        buffered,
         if link.output > 0 { "rw" } else { "r" },
     )
     .expect("a string accepts all text");

@@ -235,7 +235,7 @@ impl Reply for ScriptReply<'_> {
 
     fn error(&mut self, text: &[u8], count: bool) {
         if count {
-            self.stats.count_error(text);
+            self.stats.count_script_error(text);
         }
         self.out.error(text);
     }

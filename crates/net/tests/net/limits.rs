@@ -131,6 +131,12 @@ fn a_client_that_sends_too_much_is_closed() {
         let sent = bad.stream.write_all(&vec![b'x'; 50_000_000]);
         assert!(sent.is_err());
         eventually("the limit is noticed", || good.count("querylimit") == 1);
+        // A command counts as a whole, also if nothing of it is left over.
+        let mut whole = server.connect();
+        whole.stream.write_all(b"*1\r\n$1000000\r\n").unwrap();
+        whole.stream.write_all(&vec![b'x'; 1_000_000]).unwrap();
+        drop(whole.stream.write_all(b"\r\n"));
+        eventually("the limit is noticed", || good.count("querylimit") == 2);
         assert!(good.count("in") < 20_000_000);
         good.check("PING", "+PONG\r\n");
         // Much that is executed is no problem.

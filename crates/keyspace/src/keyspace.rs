@@ -261,7 +261,7 @@ impl Keyspace {
         Key { bytes, hash }
     }
 
-    /// Says how many keys an empty database is going to have, 0 if that is not known any more. A hint that saves the
+    /// Says how many keys a database is going to have in all, 0 if that is not known any more. A hint that saves the
     /// table from growing step by step; nothing is taken before there are keys.
     pub fn expect_keys(&mut self, db: usize, keys: usize) {
         self.dbs[db].table.expect(keys);

@@ -523,10 +523,11 @@ impl<L: Layout> Table<L> {
         }
     }
 
-    /// Says how many blocks an empty table will have; 0: this is not known, or not any more. A hint: nothing is taken
+    /// Says how many blocks the table will have in all; 0: this is not known, or not any more. A hint: nothing is taken
     /// before there are blocks, and the table becomes no larger than it would have become anyway.
     pub(crate) fn expect(&mut self, blocks: usize) {
-        if self.len > 0 && blocks > 0 {
+        self.plan = None;
+        if blocks <= self.len {
             return;
         }
         let blocks = blocks.min(MAX_EXPECTED);
@@ -754,9 +755,11 @@ impl<L: Layout> Table<L> {
 
     #[cold]
     fn shrink_sparse(&mut self, slab: &mut Slab, segment: *mut Segment) {
-        self.plan = None;
         if self.len == 0 {
             return self.clear(slab);
+        }
+        if self.plan.is_some() {
+            return;
         }
         // SAFETY: the segment is live.
         let (count, buckets, prefix, depth) =

@@ -350,7 +350,8 @@ impl<L: Layout> Table<L> {
         }
     }
 
-    /// Asks the processor for the blocks that may be the one with this hash.
+    /// Asks the processor for the blocks that may be the one with this hash, or for what an insert needs if there are
+    /// none.
     #[inline]
     pub(crate) fn prefetch_block(&self, hash: u64) {
         if let Some(slot) = self.slot(hash) {
@@ -358,6 +359,9 @@ impl<L: Layout> Table<L> {
             // SAFETY: a bucket of a live segment.
             let bucket = unsafe { &*Self::bucket(slot.segment(), home) };
             let mut bits = bucket.matches(tag_of(hash));
+            if bits == 0 {
+                prefetch(slot.segment().cast());
+            }
             while bits != 0 {
                 let block = bucket.address(bits.trailing_zeros() as usize);
                 prefetch(block);

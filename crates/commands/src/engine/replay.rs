@@ -24,8 +24,8 @@ const BATCH: usize = 256;
 /// Bytes that are added at once to the beginning of a command.
 const PIECE: usize = 8 << 10;
 
-/// Bytes of replies that are collected before they are dropped.
-const REPLIES: usize = 1 << 20;
+/// Bytes of replies that are collected before they are dropped: few, so that they stay in the cache.
+const REPLIES: usize = 4 << 10;
 
 /// Effects that failed which are shown in the log.
 const SHOWN: u64 = 10;

@@ -16,14 +16,11 @@ use crate::args;
 use crate::row::{Begin, Find, KeyFlags, KeySpec};
 use crate::table::{Found, Table};
 
-/// Names that are kept per database: the estimate is off by about one part in the root of this, 2 %.
-const SAMPLE: usize = 2048;
+/// Names that are kept per database: the estimate is off by about one part in the root of this, 1.6 %.
+const SAMPLE: usize = 4096;
 
 /// Databases that are looked at.
 const DATABASES: usize = 64;
-
-/// One part in so many is added to what is estimated, which is its usual error.
-const MARGIN: u64 = 45;
 
 /// What is known of the keys of a log.
 pub(crate) struct Foreseen {
@@ -176,8 +173,7 @@ impl Sample {
         let new = self.names.values().filter(|name| is_new(name)).count() as u64;
         let all = self.all();
         let estimate = u128::from(all) * u128::from(new) / u128::from(self.names.len().max(1) as u64);
-        let estimate = u64::try_from(estimate).unwrap_or(u64::MAX);
-        if self.bound == u64::MAX { estimate } else { estimate.saturating_add(estimate / MARGIN) }
+        u64::try_from(estimate).unwrap_or(u64::MAX)
     }
 }
 
@@ -322,8 +318,8 @@ mod tests {
             if u64::from(keys) <= SAMPLE as u64 {
                 prop_assert_eq!(found, truth);
             } else {
-                // Six times the usual error.
-                let slack = u64::from(keys) / 7;
+                // More than six times the usual error.
+                let slack = u64::from(keys) / 9;
                 prop_assert!(found <= truth + slack && truth <= found + slack, "{} instead of {}", found, truth);
             }
         }

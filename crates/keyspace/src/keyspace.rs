@@ -254,6 +254,11 @@ impl Keyspace {
         Key { bytes, hash: self.hasher.hash(bytes) }
     }
 
+    /// What hashes keys, for those who do so elsewhere.
+    pub fn hasher(&self) -> Hasher {
+        self.hasher
+    }
+
     /// A key whose hash was [`Key::hash`] of the same bytes in this keyspace: so nothing is hashed twice.
     #[inline]
     pub fn hashed_key<'a>(&self, bytes: &'a [u8], hash: u64) -> Key<'a> {

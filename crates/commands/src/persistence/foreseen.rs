@@ -7,9 +7,8 @@
 //! keys: a table that is planned too small grows as always, one that is planned too large wastes memory.
 
 use std::collections::BTreeMap;
-use std::hash::{BuildHasher, RandomState};
 
-use carnelian_keyspace::Keyspace;
+use carnelian_keyspace::{Hasher, Keyspace};
 use carnelian_persistence::aof::Visit;
 
 use crate::args;
@@ -25,7 +24,7 @@ const DATABASES: usize = 64;
 /// What is known of the keys of a log.
 pub(crate) struct Foreseen {
     table: Table,
-    hasher: RandomState,
+    hasher: Hasher,
     databases: BTreeMap<usize, Sample>,
     db: usize,
     /// What to do with the words of the command.
@@ -55,19 +54,12 @@ struct Name {
     is_kept: bool,
 }
 
-impl Default for Foreseen {
-    fn default() -> Foreseen {
-        Foreseen {
-            table: Table::new(),
-            hasher: RandomState::new(),
-            databases: BTreeMap::new(),
-            db: 0,
-            act: Act::Nothing,
-        }
-    }
-}
-
 impl Foreseen {
+    /// `hasher`: that of the keyspace.
+    pub(crate) fn new(hasher: Hasher) -> Foreseen {
+        Foreseen { table: Table::new(), hasher, databases: BTreeMap::new(), db: 0, act: Act::Nothing }
+    }
+
     /// The next log begins.
     pub(crate) fn begin_log(&mut self) {
         self.db = 0;
@@ -97,7 +89,7 @@ impl Foreseen {
     }
 
     fn key(&mut self, flags: KeyFlags, name: &[u8]) {
-        let hash = self.hasher.hash_one(name);
+        let hash = self.hasher.hash(name);
         if self.databases.len() == DATABASES && !self.databases.contains_key(&self.db) {
             return;
         }
@@ -166,11 +158,11 @@ impl Sample {
 
     /// How many of them lead to keys that a database does not have.
     fn new_keys(&self, keyspace: &mut Keyspace, db: usize) -> u64 {
-        let mut is_new = |name: &Name| {
-            let key = keyspace.key(&name.bytes);
+        let mut is_new = |hash: &u64, name: &Name| {
+            let key = keyspace.hashed_key(&name.bytes, *hash);
             name.is_kept && keyspace.peek(db, key).is_none()
         };
-        let new = self.names.values().filter(|name| is_new(name)).count() as u64;
+        let new = self.names.iter().filter(|(hash, name)| is_new(hash, name)).count() as u64;
         let all = self.all();
         let estimate = u128::from(all) * u128::from(new) / u128::from(self.names.len().max(1) as u64);
         u64::try_from(estimate).unwrap_or(u64::MAX)
@@ -215,13 +207,17 @@ mod tests {
         Keyspace::new(carnelian_keyspace::Options { databases, hash_seed: (1, 2), random_seed: 3 })
     }
 
+    fn nothing() -> Foreseen {
+        Foreseen::new(keyspace(1).hasher())
+    }
+
     /// New keys per database.
     fn new_keys(foreseen: &Foreseen, keyspace: &mut Keyspace) -> Vec<(usize, u64)> {
         foreseen.databases.iter().map(|(db, sample)| (*db, sample.new_keys(keyspace, *db))).collect()
     }
 
     fn of(lines: &[&str]) -> Vec<(usize, u64)> {
-        let mut foreseen = Foreseen::default();
+        let mut foreseen = nothing();
         show(&mut foreseen, lines);
         new_keys(&foreseen, &mut keyspace(16))
     }
@@ -262,7 +258,7 @@ mod tests {
 
     #[test]
     fn a_log_begins_in_the_first_database() {
-        let mut foreseen = Foreseen::default();
+        let mut foreseen = nothing();
         show(&mut foreseen, &["SELECT 3", "SET a 1"]);
         foreseen.begin_log();
         show(&mut foreseen, &["SET b 1"]);
@@ -273,7 +269,7 @@ mod tests {
 
     #[test]
     fn memory_is_bounded() {
-        let mut foreseen = Foreseen::default();
+        let mut foreseen = nothing();
         for db in 0..1000 {
             show(&mut foreseen, &[&format!("SELECT {db}"), "SET a 1"]);
         }
@@ -294,7 +290,7 @@ mod tests {
             present in 0u32..100,
             repeated in 0u32..3,
         ) {
-            let mut foreseen = Foreseen::default();
+            let mut foreseen = nothing();
             let mut keyspace = keyspace(1);
             let mut new = BTreeSet::new();
             for i in 0..keys {

@@ -306,12 +306,14 @@ pub(crate) struct LogFile {
 }
 
 impl LogScan {
-    fn begin(path: PathBuf, is_last: bool, state: &mut State) -> Result<LogScan, String> {
-        let mut foreseen = state.persistence.aof.foreseen.take().unwrap_or_default();
+    fn begin(path: PathBuf, is_last: bool, target: &mut Target<'_>) -> Result<LogScan, String> {
+        let persistence = &mut target.state.persistence;
+        let foreseen = persistence.aof.foreseen.take().map(|foreseen| *foreseen);
+        let mut foreseen = foreseen.unwrap_or_else(|| Foreseen::new(target.keyspace.hasher()));
         foreseen.begin_log();
-        let storage = &state.persistence.storage;
+        let storage = &persistence.storage;
         let (disk, wake) = (Arc::clone(&storage.disk), Arc::clone(&storage.wake));
-        let survey = Survey::start(disk, path.clone(), *foreseen, move || wake())
+        let survey = Survey::start(disk, path.clone(), foreseen, move || wake())
             .map_err(|error| unreadable(&path, &error))?;
         Ok(LogScan { survey, path, is_last })
     }
@@ -507,11 +509,11 @@ impl Host for LibraryHost<'_> {
 }
 
 impl Current {
-    fn begin(source: Source, state: &mut State) -> Result<Current, String> {
+    fn begin(source: Source, target: &mut Target<'_>) -> Result<Current, String> {
         if let Decoder::Scan { is_last } = source.decoder {
-            return LogScan::begin(source.path, is_last, state).map(|scan| Current::Scanned(Box::new(scan)));
+            return LogScan::begin(source.path, is_last, target).map(|scan| Current::Scanned(Box::new(scan)));
         }
-        Decoded::begin(source, state).map(|decoded| Current::Decoded(Box::new(decoded)))
+        Decoded::begin(source, target.state).map(|decoded| Current::Decoded(Box::new(decoded)))
     }
 
     fn step(&mut self, target: &mut Target<'_>) -> Result<Step, String> {
@@ -608,7 +610,7 @@ impl Loading {
         let current = match &mut self.current {
             Some(current) => current,
             None => match self.files.pop_front() {
-                Some(source) => self.current.insert(Current::begin(source, target.state)?),
+                Some(source) => self.current.insert(Current::begin(source, target)?),
                 None => return Ok(Step::Done),
             },
         };

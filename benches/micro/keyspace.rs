@@ -99,7 +99,7 @@ fn filled_table(criterion: &mut Criterion) {
     group.throughput(Throughput::Elements(1));
     group.bench_function("scan step", |bencher| {
         bencher.iter(|| {
-            cursor = keyspace.scan(0, cursor, &mut |item| {
+            cursor = keyspace.scan(0, cursor, &mut |item, _| {
                 black_box(item.key());
             })
         });

@@ -43,6 +43,10 @@ impl Links for Outside<'_> {
         carnelian_net::monotonic_ns()
     }
 
+    fn cpu_ns(&mut self) -> u64 {
+        carnelian_net::thread_cpu_ns()
+    }
+
     fn close(&mut self, id: ClientId, how: Close) {
         let how = match how {
             Close::AfterReply => How::AfterReply,

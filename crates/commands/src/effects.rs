@@ -19,12 +19,36 @@ pub(crate) struct Effects {
     on: bool,
     /// A script does not want its changes to be followed.
     muted: bool,
+    removals: Removals,
     bytes: Vec<u8>,
     /// The database that the stream has selected.
     db: Option<usize>,
     /// What the running command gave instead of itself.
     given: Option<Group>,
     group: Option<Group>,
+}
+
+/// By which commands keys are removed, which is what they are called in the stream.
+#[derive(Clone, Copy)]
+pub(crate) struct Removals {
+    /// Keys that have expired, or are given a deadline that has passed.
+    pub(crate) expired: &'static [u8],
+    /// Keys that other commands remove as a side effect.
+    pub(crate) aside: &'static [u8],
+}
+
+impl Default for Removals {
+    fn default() -> Self {
+        Removals::new(false, false)
+    }
+}
+
+impl Removals {
+    /// As `lazyfree-lazy-expire` and `lazyfree-lazy-server-del` say. Here memory is freed elsewhere in any case.
+    pub(crate) fn new(lazy_expire: bool, lazy_aside: bool) -> Removals {
+        let command = |lazy| if lazy { &b"UNLINK"[..] } else { b"DEL" };
+        Removals { expired: command(lazy_expire), aside: command(lazy_aside) }
+    }
 }
 
 /// Effects that belong together.
@@ -44,8 +68,18 @@ impl Effects {
 
     /// Begins the stream, or ends it.
     pub(crate) fn set_on(&mut self, on: bool, keyspace: &mut Keyspace) {
-        *self = Effects { on, ..Effects::default() };
+        *self = Effects { on, removals: self.removals, ..Effects::default() };
         keyspace.log_expiries(on);
+    }
+
+    /// By which commands keys are removed.
+    #[inline]
+    pub(crate) fn removals(&self) -> Removals {
+        self.removals
+    }
+
+    pub(crate) fn set_removals(&mut self, removals: Removals) {
+        self.removals = removals;
     }
 
     /// What follows is kept from the stream, or no longer. What expires never is.
@@ -106,7 +140,7 @@ impl Effects {
     /// Appends the removal of what has expired.
     pub(crate) fn note_expired(&mut self, keyspace: &mut Keyspace) {
         keyspace.drain_expired(&mut |expired| match expired {
-            Expired::Key { db, key } => self.append(db, [b"DEL", key].into_iter()),
+            Expired::Key { db, key } => self.append(db, [self.removals.expired, key].into_iter()),
             Expired::Field { db, key, field } => self.append(db, [b"HDEL", key, field].into_iter()),
         });
     }

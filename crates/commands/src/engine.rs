@@ -520,6 +520,8 @@ impl Engine {
         keyspace.set_now(options.now_us / 1000);
         let settings = Settings::new(&options.config);
         settings.apply_to(&mut keyspace);
+        let mut effects = Effects::default();
+        effects.set_removals(settings.removals);
         let state = State {
             clients: Clients::default(),
             stats: Stats::new(table.len()),
@@ -530,7 +532,7 @@ impl Engine {
             pauses: Pauses::default(),
             blocking: Blocking::default(),
             watches: Watches::default(),
-            effects: Effects::default(),
+            effects,
             pubsub: PubSub::default(),
             persistence: Persistence::new(options.storage, options.now_us / 1_000_000),
             gate: Gate::default(),

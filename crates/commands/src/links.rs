@@ -158,6 +158,8 @@ pub struct Identity {
 pub trait Links {
     /// A monotonic clock in nanoseconds. Read once per command.
     fn clock_ns(&mut self) -> u64;
+    /// Nanoseconds for which this thread has had a processor.
+    fn cpu_ns(&mut self) -> u64;
     /// Ends a connection. The engine learns of it by [`Engine::disconnected`](crate::Engine::disconnected).
     fn close(&mut self, id: ClientId, how: Close);
     /// Appends to the output of another client than the one whose batch runs.

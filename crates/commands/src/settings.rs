@@ -4,11 +4,14 @@ use carnelian_config::{Config, Directive};
 use carnelian_keyspace::{AccessPolicy, EventClass, EventClasses, Keyspace, Limits};
 
 use crate::commandlog::Thresholds;
+use crate::effects::Removals;
 
 const LATENCY_TRACKING: Directive = Directive::named("latency-tracking");
 const MAXMEMORY_POLICY: Directive = Directive::named("maxmemory-policy");
 const LFU_LOG_FACTOR: Directive = Directive::named("lfu-log-factor");
 const LFU_DECAY_TIME: Directive = Directive::named("lfu-decay-time");
+const LAZY_EXPIRE: Directive = Directive::named("lazyfree-lazy-expire");
+const LAZY_SERVER_DEL: Directive = Directive::named("lazyfree-lazy-server-del");
 const LIST_MAX_LISTPACK_SIZE: Directive = Directive::named("list-max-listpack-size");
 const HASH_MAX_LISTPACK_ENTRIES: Directive = Directive::named("hash-max-listpack-entries");
 const HASH_MAX_LISTPACK_VALUE: Directive = Directive::named("hash-max-listpack-value");
@@ -28,6 +31,8 @@ pub(crate) struct Settings {
     pub(crate) log_thresholds: Thresholds,
     /// Whether keyspace events go to the channels of their keys, and to those of their names.
     pub(crate) event_channels: (bool, bool),
+    /// By which commands keys are removed in the stream of effects.
+    pub(crate) removals: Removals,
     access: AccessPolicy,
     limits: Limits,
     events: EventClasses,
@@ -85,6 +90,7 @@ impl Settings {
         Settings {
             event_channels: (events.has(b'K'), events.has(b'E')),
             events: event_classes(config),
+            removals: Removals::new(config.flag(LAZY_EXPIRE), config.flag(LAZY_SERVER_DEL)),
             latency_tracking: config.flag(LATENCY_TRACKING),
             log_thresholds: Thresholds::new(config),
             access: match config.word(MAXMEMORY_POLICY).ends_with("-lfu") {

@@ -217,6 +217,10 @@ impl Links for Outside {
         self.now_ns
     }
 
+    fn cpu_ns(&mut self) -> u64 {
+        self.now_ns
+    }
+
     fn close(&mut self, id: ClientId, how: Close) {
         self.closed.push((id.serial, how));
     }

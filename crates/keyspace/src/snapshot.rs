@@ -36,7 +36,7 @@ pub trait SnapshotSink {
     fn open(&mut self, id: u64, db: usize, item: Item<'_>);
     /// A part of an open collection.
     fn part(&mut self, id: u64, part: SnapshotPart<'_>);
-    /// All parts of a collection were handed out.
+    /// All parts of a collection were handed out. Collections close in the order in which they were opened.
     fn close(&mut self, id: u64);
     /// All keys were handed out. Not called if the snapshot is given up.
     fn end(&mut self) {}

@@ -35,7 +35,7 @@ fn filled(expected: usize, keys: usize) -> Keyspace {
 fn scanned(keyspace: &mut Keyspace) -> usize {
     let (mut count, mut cursor) = (0, 0);
     loop {
-        cursor = keyspace.scan(0, cursor, &mut |_| count += 1);
+        cursor = keyspace.scan(0, cursor, &mut |_, _| count += 1);
         if cursor == 0 {
             return count;
         }

@@ -319,7 +319,11 @@ proptest! {
         let mut seen = HashSet::new();
         let (mut cursor, mut step) = (0, 0);
         loop {
-            cursor = ks.scan(0, cursor, &mut |i| { seen.insert(i.key().to_vec()); });
+            cursor = ks.scan(0, cursor, &mut |i, is_live| {
+                if is_live {
+                    seen.insert(i.key().to_vec());
+                }
+            });
             prop_assert!(cursor < 1 << 53);
             if cursor == 0 { break }
             // First grow, then shrink.

@@ -23,7 +23,7 @@ mod stats;
 mod stream;
 mod upkeep;
 
-pub use carnelian_reactor::{Backend, Deadline, LoopStats, Now, Waker, monotonic_ns};
+pub use carnelian_reactor::{Backend, Deadline, LoopStats, Now, Waker, monotonic_ns, thread_cpu_ns};
 pub use config::{Class, Config, OutputLimit};
 pub use conn::{ConnId, ConnInfo, Peer, PeerKind};
 pub use files::{Adjusted, raise_open_files};

@@ -19,8 +19,9 @@ use crate::disk::{Disk, DiskFile};
 use crate::rdb::WriteOptions;
 use crate::snapshot::{Access, Assembler, Batch};
 
-/// Bytes that are written at once.
+/// Bytes that are collected before they are written, and those that are written at once.
 const CHUNK: usize = 512 << 10;
+const PIECE: usize = 64 << 10;
 
 /// With so many bytes in the queue, the owner of the keyspace had better wait.
 const QUEUE: usize = 16 << 20;
@@ -166,10 +167,10 @@ impl Save {
     }
 }
 
-/// Lowers the priority of the calling thread.
+/// Lowers the priority of the calling thread as far as possible. It still gets all of a processor that nobody else uses.
 fn give_way() {
     #[cfg(target_os = "linux")]
-    if let Err(error) = rustix::process::setpriority_process(None, 10) {
+    if let Err(error) = rustix::process::setpriority_process(None, 19) {
         log::debug!("The priority of the thread that saves stays as it is: {error}");
     }
 }
@@ -214,11 +215,11 @@ impl Writer {
                 break;
             }
             if assembler.len() >= CHUNK {
-                bytes += put(&mut *file, &form(&mut commands, assembler.take())?)?;
+                bytes += self.put(&mut *file, &form(&mut commands, assembler.take())?)?;
             }
         }
         let keys = assembler.keys();
-        bytes += put(&mut *file, &form(&mut commands, assembler.finish())?)?;
+        bytes += self.put(&mut *file, &form(&mut commands, assembler.finish())?)?;
         at("Failed syncing the temp file", file.sync())?;
         Ok(Saved { keys, bytes })
     }
@@ -233,8 +234,26 @@ impl Writer {
         assembler
     }
 
+    /// Appends to the file.
+    fn put(&self, file: &mut dyn DiskFile, bytes: &[u8]) -> Result<u64, SaveError> {
+        for piece in bytes.chunks(PIECE) {
+            at("Write error saving DB on disk", file.write_all(piece))?;
+            self.rest();
+        }
+        Ok(bytes.len() as u64)
+    }
+
+    /// To be called after some 0.1 ms of work: if the loop, or a client of this machine, waits for the processor that this
+    /// thread is on, it gets it now, and not when the system thinks that it is time, milliseconds later.
+    fn rest(&self) {
+        if self.plan.background {
+            thread::yield_now();
+        }
+    }
+
     /// Tells others how far it is, and takes the time that the plan wants it to take.
     fn after_batch(&self, keys: u64) -> Result<(), SaveError> {
+        self.rest();
         let before = self.shared.keys.swap(keys, Ordering::Relaxed);
         if self.shared.queued.load(Ordering::Relaxed) < LOW && self.shared.waits.swap(false, Ordering::SeqCst)
         {
@@ -270,11 +289,6 @@ fn form(commands: &mut Option<BaseCommands>, chunk: Vec<u8>) -> Result<Vec<u8>, 
         None => Ok(chunk),
         Some(commands) => commands.feed(&chunk).map_err(|_| SaveError::Format),
     }
-}
-
-fn put(file: &mut dyn DiskFile, bytes: &[u8]) -> Result<u64, SaveError> {
-    at("Write error saving DB on disk", file.write_all(bytes))?;
-    Ok(bytes.len() as u64)
 }
 
 #[cfg(test)]

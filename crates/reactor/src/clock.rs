@@ -64,6 +64,13 @@ pub fn monotonic_ns() -> u64 {
     u64::try_from(time.tv_sec).unwrap_or(0) * NANOS_PER_SEC + u64::try_from(time.tv_nsec).unwrap_or(0)
 }
 
+/// Nanoseconds for which the calling thread has had a processor: what it did itself, without what the system had it wait
+/// for. Costs about 250 ns.
+pub fn thread_cpu_ns() -> u64 {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    u64::try_from(time.tv_sec).unwrap_or(0) * NANOS_PER_SEC + u64::try_from(time.tv_nsec).unwrap_or(0)
+}
+
 fn wall_us() -> u64 {
     let time = clock_gettime(ClockId::Realtime);
     // A wall clock before 1970 is read as 1970.

@@ -41,7 +41,7 @@ mod stats;
 mod timers;
 mod waker;
 
-pub use clock::{Deadline, Now, monotonic_ns};
+pub use clock::{Deadline, Now, monotonic_ns, thread_cpu_ns};
 pub use poll::{Backend, Interest, Registry, Source, Token};
 pub use reactor::{Handler, Reactor};
 pub use stats::LoopStats;

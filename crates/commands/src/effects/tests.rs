@@ -52,6 +52,26 @@ fn what_expires_is_removed_first() {
     assert_eq!(text, "*2 $3 DEL $1 a *2 $4 INCR $1 a ");
 }
 
+#[test]
+fn lazy_removals_are_called_unlink() {
+    let mut session = Session::new();
+    session.engine.log_effects(true);
+    session.run("CONFIG SET lazyfree-lazy-expire yes lazyfree-lazy-server-del yes");
+    for line in
+        ["SET a 1", "EXPIRE a -1", "SET b 1", "GETEX b EXAT 1", "SADD s 1 2", "SPOP s 2", "SET c 1", "DEL c"]
+    {
+        session.run(line);
+    }
+    session.run("SET d 1 PX 10");
+    session.sleep_ms(20);
+    session.run("GET d");
+    let text = String::from_utf8(session.engine.take_effects(Vec::new())).expect("text").replace("\r\n", " ");
+    for key in ["a", "b", "s", "d"] {
+        assert!(text.contains(&format!("UNLINK $1 {key} ")), "{key}: {text}");
+    }
+    assert!(text.contains("DEL $1 c "), "{text}");
+}
+
 /// The effects of the last of some lines, as words.
 fn effects_of_last(lines: &[&str]) -> Vec<String> {
     let mut session = Session::with(&[("enable-debug-command", "yes"), ("stream-node-max-entries", "2")]);

@@ -111,7 +111,7 @@ fn restore(cx: &mut Ctx<'_>) -> Result<(), Error> {
         if exists {
             entry.remove();
             entry.commit(&[Event::generic("del")]);
-            cx.effect(&[b"DEL", key.bytes()]);
+            cx.effect(&[cx.state.effects.removals().aside, key.bytes()]);
         }
     } else {
         entry.remove();

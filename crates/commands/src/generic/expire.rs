@@ -80,7 +80,7 @@ fn set_deadline(cx: &mut Ctx<'_>, base: u64, unit: i64, command: &'static str) -
             _ => {
                 entry.remove();
                 entry.commit(&[Event::generic("del")]);
-                cx.effect(&[b"DEL", key.bytes()]);
+                cx.effect(&[cx.state.effects.removals().expired, key.bytes()]);
             }
         }
     }

@@ -128,18 +128,29 @@ fn scan(cx: &mut Ctx<'_>) -> Result<(), Error> {
     // The cursor comes first in the reply and is known last, so the keys wait in an output of their own.
     let (mut keys, mut found) = (ReplyBuf::new(), 0);
     let (mut cursor, mut seen, mut steps) = (scan.cursor, 0, 0);
+    let mut expired = Vec::new();
     loop {
-        cursor = cx.keyspace.scan(cx.db, cursor, &mut |item| {
+        cursor = cx.keyspace.scan(cx.db, cursor, &mut |item, is_live| {
             seen += 1;
-            if scan.shows(&item) {
+            if !scan.shows(&item) {
+                return;
+            }
+            if is_live {
                 keys.bulk(item.key());
                 found += 1;
+            } else {
+                expired.push(item.key().to_vec());
             }
         });
         steps += 1;
         if cursor == 0 || seen >= scan.count || steps >= scan.count.saturating_mul(MAX_STEPS) {
             break;
         }
+    }
+    // A look at what has expired removes it.
+    for key in expired {
+        let key = cx.keyspace.key(&key);
+        cx.keyspace.peek(cx.db, key);
     }
     cx.out.array(2);
     cx.out.bulk(itoa::Buffer::new().format(cursor).as_bytes());
@@ -166,4 +177,26 @@ fn randomkey(cx: &mut Ctx<'_>) -> Result<(), Error> {
         None => cx.out.null(),
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::Session;
+
+    #[test]
+    fn scan_removes_what_has_expired_if_it_is_of_the_type() {
+        let mut session = Session::with(&[("enable-debug-command", "yes")]);
+        session.run("DEBUG SET-ACTIVE-EXPIRE 0");
+        for line in ["SET live 1", "SET gone 1 PX 10", "LPUSH list 1", "PEXPIRE list 10"] {
+            session.run(line);
+        }
+        session.sleep_ms(20);
+        session.check(&[
+            ("DBSIZE", "(integer) 3"),
+            ("SCAN 0 TYPE string", "1) \"0\"\n2) 1) \"live\""),
+            ("DBSIZE", "(integer) 2"),
+            ("SCAN 0", "1) \"0\"\n2) 1) \"live\""),
+            ("DBSIZE", "(integer) 1"),
+        ]);
+    }
 }

@@ -97,6 +97,8 @@ struct Pacer {
     ended_ns: u64,
     took_ns: u64,
     longest_ns: u64,
+    /// The longest that a slice has had the processor: without what the system did meanwhile.
+    longest_cpu_ns: u64,
     /// Commands that had run by the last look, and until when clients count as active.
     processed: u64,
     active_until_ns: u64,
@@ -117,7 +119,8 @@ impl Pacer {
         (self.ended_ns + work_ns * (SHARE - 1)).saturating_sub(now_ns)
     }
 
-    fn done(&mut self, began_ns: u64, ended_ns: u64) {
+    fn done(&mut self, began_ns: u64, ended_ns: u64, cpu_ns: u64) {
+        self.longest_cpu_ns = self.longest_cpu_ns.max(cpu_ns);
         self.ended_ns = ended_ns;
         self.took_ns = ended_ns.saturating_sub(began_ns);
         self.longest_ns = self.longest_ns.max(self.took_ns);
@@ -166,9 +169,9 @@ impl Saving {
         self.dirty_saved = dirty;
     }
 
-    /// Microseconds of the longest slice of a walk.
-    pub(crate) fn longest_slice_us(&self) -> u64 {
-        self.pacer.longest_ns / 1000
+    /// Microseconds of the longest slice of a walk, and of the longest without interruptions by the system.
+    pub(crate) fn longest_slice_us(&self) -> (u64, u64) {
+        (self.pacer.longest_ns / 1000, self.pacer.longest_cpu_ns / 1000)
     }
 
     /// Whether a dump file is being written, or is about to be as soon as the rest of another walk is done.
@@ -341,12 +344,14 @@ impl Target<'_> {
         if saving.job.as_ref().is_some_and(|job| job.save.is_behind()) {
             return None;
         }
+        let cpu_ns = self.links.cpu_ns();
         loop {
             self.keyspace.step_snapshot(BUCKETS);
             let now_ns = self.links.clock_ns();
             let is_done = !self.keyspace.snapshot_active();
             if is_done || now_ns.saturating_sub(began_ns) >= SLICE_NS {
-                self.state.persistence.saving.pacer.done(began_ns, now_ns);
+                let cpu_ns = self.links.cpu_ns().saturating_sub(cpu_ns);
+                self.state.persistence.saving.pacer.done(began_ns, now_ns, cpu_ns);
                 return (!is_done).then_some(0);
             }
         }

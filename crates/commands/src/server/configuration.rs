@@ -141,6 +141,7 @@ fn set(cx: &mut Ctx<'_>) -> Result<(), Error> {
         name_directory(cx);
     }
     cx.state.settings.reload(&cx.state.config, cx.keyspace);
+    cx.state.effects.set_removals(cx.state.settings.removals);
     cx.state.scripting.reload(&cx.state.config);
     if let Err(reason) = cx.target().reload_log() {
         log::warn!("{reason}");

@@ -293,7 +293,9 @@ fn persistence(cx: &mut Ctx<'_>, to: &mut Lines) {
         to.put("aof_pending_bio_fsync", u8::from(is_syncing));
         to.put("aof_delayed_fsync", delayed);
     }
-    to.put("snapshot_longest_slice_usec", persistence.saving.longest_slice_us());
+    let (longest_slice, longest_slice_cpu) = persistence.saving.longest_slice_us();
+    to.put("snapshot_longest_slice_usec", longest_slice);
+    to.put("snapshot_longest_slice_cpu_usec", longest_slice_cpu);
     if let Some(loading) = &persistence.loading {
         let (loaded, total) = loading.progress();
         let percent = if total == 0 { 100.0 } else { loaded as f64 * 100.0 / total as f64 };

@@ -70,7 +70,7 @@ fn spop_many(cx: &mut Ctx<'_>, count: usize) -> Result<(), Error> {
         members.for_each(|member| reply(cx.out, member));
         guard.remove();
         guard.commit_many(&[Event::set("spop"), Event::generic("del")], len as u64);
-        cx.effect(&[b"DEL", key.bytes()]);
+        cx.effect(&[cx.state.effects.removals().aside, key.bytes()]);
     } else if count > 0 {
         let is_logged = cx.state.effects.is_on();
         let mut popped = Vec::new();

@@ -279,7 +279,7 @@ fn getex(cx: &mut Ctx<'_>) -> Result<(), Error> {
         Some(at) if at <= due => {
             entry.remove();
             entry.commit(&[Event::generic("del")]);
-            cx.effect(&[b"DEL", key.bytes()]);
+            cx.effect(&[cx.state.effects.removals().expired, key.bytes()]);
         }
         Some(at) => {
             entry.set_deadline(Some(at));

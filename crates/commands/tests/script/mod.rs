@@ -70,6 +70,10 @@ impl Links for NoLinks {
         0
     }
 
+    fn cpu_ns(&mut self) -> u64 {
+        0
+    }
+
     fn close(&mut self, _: ClientId, _: Close) {}
 
     fn send(&mut self, _: ClientId, _: &mut dyn FnMut(&mut ReplyBuf)) {}

@@ -78,11 +78,11 @@ impl OpenObjects {
         }
     }
 
-    /// Goes on with the walk of one collection by up to `pieces` pieces. Returns how many are left of these, and the
+    /// Goes on with the walk of the collection that was opened first by up to `pieces` pieces. Returns how many are left of these, and the
     /// number of the collection if it is complete, with the collection if it was removed.
     pub(crate) fn walk(&mut self, mut pieces: usize, part: PartSink<'_>) -> (usize, Option<Complete>) {
         let walking = self.walking.filter(|address| self.objects.contains_key(address));
-        let Some(at) = walking.or_else(|| self.objects.keys().next().copied()) else { return (pieces, None) };
+        let Some(at) = walking.or_else(|| self.oldest()) else { return (pieces, None) };
         self.walking = Some(at);
         let open = self.objects.get_mut(&at).expect("it was just found");
         let id = open.id;
@@ -103,6 +103,10 @@ impl OpenObjects {
             }
         }
         (0, None)
+    }
+
+    fn oldest(&self) -> Option<usize> {
+        self.objects.iter().min_by_key(|(_, open)| open.id).map(|(address, _)| *address)
     }
 
     /// Gives all of them up; those that were removed go to `orphan`.

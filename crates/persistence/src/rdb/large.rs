@@ -1,7 +1,8 @@
 //! Writing large collections whose parts come one by one, several collections at a time.
 //!
-//! A file holds a value in one piece, so the parts of a collection are encoded as they come and kept until it is
-//! complete. What that takes is bounded by what the value takes in the file.
+//! A file holds a value in one piece. So the parts of one collection, which leads, are written as they come, and what
+//! comes of others is encoded and kept until it is their turn. Nodes and pending entries of streams are kept until the
+//! stream is complete.
 
 use std::collections::BTreeMap;
 
@@ -79,6 +80,8 @@ pub struct Large {
     pub(super) kind: u8,
     pub(super) out: Vec<u8>,
     form: LargeForm,
+    /// Whether what is encoded goes to the file at once.
+    pub(super) leads: bool,
 }
 
 #[derive(Debug)]
@@ -132,7 +135,7 @@ impl Large {
                 (kind::STREAM, LargeForm::Stream(Box::new(parts)), nodes)
             }
         };
-        let mut large = Large { kind, out: Vec::new(), form };
+        let mut large = Large { kind, out: Vec::new(), form, leads: false };
         large.encode(encoder, |encoder, form| {
             if let LargeForm::Hash(form) = form {
                 encoder.hash_head(*form);

@@ -66,6 +66,9 @@ pub struct Writer {
     summed: usize,
     /// The database of the keys that follow.
     db: Option<usize>,
+    /// Whether a collection is being written whose parts still come, and the keys that will follow it.
+    leads: bool,
+    held: Vec<u8>,
 }
 
 impl Writer {
@@ -73,7 +76,8 @@ impl Writer {
     pub fn new(options: WriteOptions) -> Self {
         let mut encoder = Encoder::new(options.compress);
         encoder.bytes(&options.format.version().header());
-        Writer { encoder, options, sum: Crc64::new(), summed: 0, db: None }
+        let (sum, held) = (Crc64::new(), Vec::new());
+        Writer { encoder, options, sum, summed: 0, db: None, leads: false, held }
     }
 
     /// Writes a name and a value about the file: before the first key.
@@ -112,8 +116,19 @@ impl Writer {
     pub fn entry(&mut self, entry: &Entry<'_>) -> Result<(), FieldDeadlines> {
         let kind = self.encoder.value_kind(&entry.value, self.options.format)?;
         let Entry { db, key, deadline, idle, frequency, .. } = *entry;
+        self.set_held(self.leads);
         self.head(kind, &Head { db, key, deadline, idle, frequency });
-        self.encoder.value(&entry.value, self.options.format)
+        let result = self.encoder.value(&entry.value, self.options.format);
+        self.set_held(self.leads);
+        result
+    }
+
+    /// Has the encoder write into what is held, or, called once more, into the file again.
+    #[inline]
+    fn set_held(&mut self, held: bool) {
+        if held {
+            std::mem::swap(&mut self.encoder.out, &mut self.held);
+        }
     }
 
     /// What stands before a value.
@@ -142,16 +157,41 @@ impl Writer {
         Large::begin(&mut self.encoder, shape, self.options.format)
     }
 
+    /// Writes what there is of a collection, under its key. From here on its parts are written when they come, and all
+    /// else is held until it ends. One collection at a time.
+    pub fn lead(&mut self, head: &Head<'_>, large: &mut Large) {
+        assert!(!self.leads, "one collection at a time");
+        self.head(large.kind, head);
+        self.encoder.out.append(&mut large.out);
+        (self.leads, large.leads) = (true, true);
+    }
+
+    /// Whether a collection leads.
+    pub fn leads(&self) -> bool {
+        self.leads
+    }
+
     /// Adds a part to a collection that was begun.
     pub fn part(&mut self, large: &mut Large, part: SnapshotPart<'_>) {
         large.part(&mut self.encoder, part);
+        if large.leads {
+            self.encoder.out.append(&mut large.out);
+        }
     }
 
-    /// Writes a collection of which all parts came, under its key.
+    /// Ends a collection of which all parts came, and, if it has led, writes what was held.
     pub fn end(&mut self, head: &Head<'_>, mut large: Large) {
         large.finish(&mut self.encoder);
+        if large.leads {
+            self.encoder.out.append(&mut large.out);
+            self.encoder.out.append(&mut self.held);
+            self.leads = false;
+            return;
+        }
+        self.set_held(self.leads);
         self.head(large.kind, head);
-        self.encoder.bytes(&large.out);
+        self.encoder.out.append(&mut large.out);
+        self.set_held(self.leads);
     }
 
     /// Bytes that were written and not taken.
@@ -176,6 +216,7 @@ impl Writer {
 
     /// Ends the file; returns its last chunk.
     pub fn finish(mut self) -> Vec<u8> {
+        assert!(!self.leads, "a collection is not complete");
         self.encoder.byte(op::END);
         self.add_to_sum();
         let sum = if self.options.checksum { self.sum.value() } else { 0 };

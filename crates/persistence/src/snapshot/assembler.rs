@@ -1,6 +1,6 @@
 //! The other thread's side: makes a file of what was captured.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use carnelian_keyspace::records::Records;
 use carnelian_keyspace::stream::{LogFacts, StreamId};
@@ -12,14 +12,16 @@ use crate::rdb::{
     ConsumerShape, Entry, FieldDeadlines, GroupShape, Head, Large, Shape, StreamShape, WriteOptions, Writer,
 };
 
-/// Writes one file from the batches of a snapshot. Collections that come in parts are kept, encoded, until they are
-/// complete; all else is written at once.
+/// Writes one file from the batches of a snapshot. Of the collections that come in parts, the one that was opened first
+/// is written as it comes; what else comes meanwhile, which is what changes have handed out, is kept, encoded, until it is
+/// complete.
 pub struct Assembler {
     writer: Writer,
     access: Access,
     /// The database of the keys that follow.
     db: usize,
-    open: HashMap<u64, Open>,
+    /// By their numbers; the first one leads.
+    open: BTreeMap<u64, Open>,
     keys: u64,
 }
 
@@ -42,7 +44,7 @@ struct OwnedHead {
 impl Assembler {
     /// A file with nothing but its header so far. `access` is what the [`Capture`](super::Capture) was given.
     pub fn new(options: WriteOptions, access: Access) -> Assembler {
-        Assembler { writer: Writer::new(options), access, db: 0, open: HashMap::new(), keys: 0 }
+        Assembler { writer: Writer::new(options), access, db: 0, open: BTreeMap::new(), keys: 0 }
     }
 
     /// Writes a name and a value about the file: before the first batch.
@@ -143,18 +145,7 @@ impl Assembler {
     fn head<'b>(&self, byte: u8, records: &mut Records<'b>) -> Head<'b> {
         let deadline = (byte & DEADLINE != 0).then(|| records.u64());
         let access = (byte & ACCESS != 0).then(|| u32::from_le_bytes(records.array()));
-        self.head_of(self.db, records.bytes_with_length(), deadline, access)
-    }
-
-    fn head_of<'b>(&self, db: usize, key: &'b [u8], deadline: Option<u64>, access: Option<u32>) -> Head<'b> {
-        let is_idle = matches!(self.access, Access::Idle(_));
-        Head {
-            db,
-            key,
-            deadline,
-            idle: access.filter(|_| is_idle).map(u64::from),
-            frequency: access.filter(|_| !is_idle).map(|counter| counter.min(255) as u8),
-        }
+        head_of(self.access, self.db, records.bytes_with_length(), deadline, access)
     }
 
     fn open(&mut self, byte: u8, records: &mut Records<'_>) -> Result<(), FieldDeadlines> {
@@ -166,7 +157,18 @@ impl Assembler {
         let large = self.writer.begin(read_shape(records))?;
         let before = self.open.insert(id, Open { head, large });
         assert!(before.is_none(), "a collection was opened twice");
+        if !self.writer.leads() {
+            self.lead();
+        }
         Ok(())
+    }
+
+    /// Lets the collection that was opened first lead.
+    fn lead(&mut self) {
+        let Some(mut first) = self.open.first_entry() else { return };
+        let Open { head, large } = first.get_mut();
+        let head = head_of(self.access, head.db, &head.key, head.deadline, head.access);
+        self.writer.lead(&head, large);
     }
 
     fn part<'b>(&mut self, tag: Tag, records: &mut Records<'b>, blobs: &mut impl Iterator<Item = &'b Blob>) {
@@ -202,10 +204,23 @@ impl Assembler {
 
     fn close(&mut self, id: u64) {
         let Open { head, large } = self.open.remove(&id).expect("only open collections are closed");
-        let OwnedHead { db, key, deadline, access } = &head;
-        let head = self.head_of(*db, key, *deadline, *access);
+        let head = head_of(self.access, head.db, &head.key, head.deadline, head.access);
         self.keys += 1;
         self.writer.end(&head, large);
+        if !self.writer.leads() {
+            self.lead();
+        }
+    }
+}
+
+fn head_of(kind: Access, db: usize, key: &[u8], deadline: Option<u64>, access: Option<u32>) -> Head<'_> {
+    let is_idle = matches!(kind, Access::Idle(_));
+    Head {
+        db,
+        key,
+        deadline,
+        idle: access.filter(|_| is_idle).map(u64::from),
+        frequency: access.filter(|_| !is_idle).map(|counter| counter.min(255) as u8),
     }
 }
 

@@ -28,7 +28,7 @@ pub(super) struct Buffers(Mutex<Vec<Vec<u8>>>);
 
 impl Buffers {
     /// How many are kept.
-    const KEPT: usize = 64;
+    const KEPT: usize = 256;
 
     /// An empty buffer.
     pub(super) fn take(&self) -> Vec<u8> {
@@ -49,8 +49,8 @@ impl Buffers {
     }
 }
 
-/// Bytes from which on a batch is sent.
-pub(super) const FULL: usize = 128 * 1024;
+/// Bytes from which on a batch is sent: some 0.1 ms of work for the receiver.
+pub(super) const FULL: usize = 32 * 1024;
 /// Room for what comes after that: one record, mostly.
 const SPARE: usize = 4 * 1024;
 

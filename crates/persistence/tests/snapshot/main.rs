@@ -66,7 +66,8 @@ impl SnapshotSink for Probe {
     }
 
     fn close(&mut self, id: u64) {
-        assert!(self.seen.borrow_mut().open.remove(&id), "not open");
+        let first = self.seen.borrow_mut().open.pop_first();
+        assert_eq!(first, Some(id), "collections close in the order in which they were opened");
         self.capture.close(id);
     }
 
@@ -94,17 +95,22 @@ impl Save {
 
     /// The file, after the end of the snapshot; `None` if it was given up.
     pub(crate) fn file(self, options: WriteOptions) -> Option<Vec<u8>> {
+        self.chunks(options).map(|chunks| chunks.concat())
+    }
+
+    /// The same as what each batch has added to it.
+    pub(crate) fn chunks(self, options: WriteOptions) -> Option<Vec<Vec<u8>>> {
         let mut assembler = Assembler::new(options, self.access);
-        let (mut file, mut is_complete) = (Vec::new(), false);
+        let (mut chunks, mut is_complete) = (Vec::new(), false);
         for batch in self.batches {
             is_complete = batch.is_last();
             assembler.batch(batch).expect("the format was chosen for what there is");
-            file.extend(assembler.take());
+            chunks.push(assembler.take());
         }
         assert_eq!(self.queued.load(Ordering::Relaxed), 0, "all batches are gone");
         is_complete.then(|| {
-            file.extend(assembler.finish());
-            file
+            chunks.push(assembler.finish());
+            chunks
         })
     }
 }

@@ -1,6 +1,6 @@
 //! Snapshots of a keyspace that does not change meanwhile.
 
-use carnelian_keyspace::{AccessPolicy, Keyspace};
+use carnelian_keyspace::{AccessPolicy, Keyspace, Set};
 use carnelian_persistence::rdb::{Event, Fault, Format, Reader, Sink, WriteOptions};
 use carnelian_persistence::snapshot::Access;
 
@@ -76,4 +76,22 @@ fn the_use_of_keys_is_remembered_as_the_policy_says() {
     keyspace.set_access_policy(AccessPolicy::Frequency { log_factor: 10, decay_minutes: 1 });
     let file = save(&mut keyspace, common, Access::Frequency(now));
     assert!(heads(&file).iter().all(|head| head.0.is_none() && head.1.is_some()));
+}
+
+#[test]
+fn a_large_collection_is_written_as_it_comes() {
+    let mut keyspace = workload::keyspace(1);
+    for i in 0..100_000 {
+        let (key, member) = (format!("set:{}", i % 3), format!("member:{i}"));
+        workload::edit(&mut keyspace, 0, key.as_bytes(), |set: &mut Set, space| {
+            _ = set.add(space, member.as_bytes());
+        });
+    }
+    let before = picture(&mut keyspace);
+    let save = Save::begin(&mut keyspace, Access::Nothing);
+    while keyspace.step_snapshot(10).is_none() {}
+    let chunks = save.chunks(WriteOptions::default()).expect("the snapshot came to its end");
+    let longest = chunks.iter().map(Vec::len).max().unwrap_or(0);
+    assert!(longest < 100_000, "{longest} bytes were kept");
+    assert_eq!(picture(&mut load(&chunks.concat())), before);
 }

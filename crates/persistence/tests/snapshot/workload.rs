@@ -339,7 +339,7 @@ fn group_change(stream: &mut Stream, group: &[u8], consumer: &[u8], (any, now): 
 }
 
 /// Changes a collection, if the key holds one of the type, or nothing.
-fn edit<C: carnelian_keyspace::Collection>(
+pub(crate) fn edit<C: carnelian_keyspace::Collection>(
     keyspace: &mut Keyspace,
     db: usize,
     name: &[u8],

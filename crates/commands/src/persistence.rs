@@ -18,6 +18,7 @@ use crate::transaction;
 
 pub(crate) mod aof;
 pub(crate) mod commands;
+mod foreseen;
 pub(crate) mod loading;
 pub(crate) mod saving;
 #[cfg(test)]

@@ -6,7 +6,7 @@
 
 /// The secret seed under which a keyspace hashes its keys.
 #[derive(Clone, Copy)]
-pub(crate) struct Hasher {
+pub struct Hasher {
     k0: u64,
     k1: u64,
 }
@@ -48,7 +48,7 @@ impl Hasher {
 
     /// The 64-bit hash of `bytes`: about 8 ns for 16 bytes.
     #[inline]
-    pub(crate) fn hash(&self, bytes: &[u8]) -> u64 {
+    pub fn hash(&self, bytes: &[u8]) -> u64 {
         let mut s = State {
             v0: self.k0 ^ 0x736f_6d65_7073_6575,
             v1: self.k1 ^ 0x646f_7261_6e64_6f6d,

@@ -254,6 +254,11 @@ impl Keyspace {
         Key { bytes, hash: self.hasher.hash(bytes) }
     }
 
+    /// What hashes keys, for those who do so elsewhere.
+    pub fn hasher(&self) -> Hasher {
+        self.hasher
+    }
+
     /// A key whose hash was [`Key::hash`] of the same bytes in this keyspace: so nothing is hashed twice.
     #[inline]
     pub fn hashed_key<'a>(&self, bytes: &'a [u8], hash: u64) -> Key<'a> {
@@ -261,7 +266,7 @@ impl Keyspace {
         Key { bytes, hash }
     }
 
-    /// Says how many keys an empty database is going to have, 0 if that is not known any more. A hint that saves the
+    /// Says how many keys a database is going to have in all, 0 if that is not known any more. A hint that saves the
     /// table from growing step by step; nothing is taken before there are keys.
     pub fn expect_keys(&mut self, db: usize, keys: usize) {
         self.dbs[db].table.expect(keys);

@@ -51,6 +51,7 @@ pub mod stream {
 
 pub use access::AccessPolicy;
 pub use event::{Event, EventClass, EventClasses};
+pub use hash::Hasher;
 pub use key::Key;
 pub use keyspace::{Cause, Change, ExpireRun, Expired, Free, Keyspace, Memory, Observer, Options, Stats};
 pub use lag::LagHistogram;

@@ -350,7 +350,8 @@ impl<L: Layout> Table<L> {
         }
     }
 
-    /// Asks the processor for the blocks that may be the one with this hash.
+    /// Asks the processor for the blocks that may be the one with this hash, or for what an insert needs if there are
+    /// none.
     #[inline]
     pub(crate) fn prefetch_block(&self, hash: u64) {
         if let Some(slot) = self.slot(hash) {
@@ -358,6 +359,9 @@ impl<L: Layout> Table<L> {
             // SAFETY: a bucket of a live segment.
             let bucket = unsafe { &*Self::bucket(slot.segment(), home) };
             let mut bits = bucket.matches(tag_of(hash));
+            if bits == 0 {
+                prefetch(slot.segment().cast());
+            }
             while bits != 0 {
                 let block = bucket.address(bits.trailing_zeros() as usize);
                 prefetch(block);
@@ -523,10 +527,11 @@ impl<L: Layout> Table<L> {
         }
     }
 
-    /// Says how many blocks an empty table will have; 0: this is not known, or not any more. A hint: nothing is taken
+    /// Says how many blocks the table will have in all; 0: this is not known, or not any more. A hint: nothing is taken
     /// before there are blocks, and the table becomes no larger than it would have become anyway.
     pub(crate) fn expect(&mut self, blocks: usize) {
-        if self.len > 0 && blocks > 0 {
+        self.plan = None;
+        if blocks <= self.len {
             return;
         }
         let blocks = blocks.min(MAX_EXPECTED);
@@ -754,9 +759,11 @@ impl<L: Layout> Table<L> {
 
     #[cold]
     fn shrink_sparse(&mut self, slab: &mut Slab, segment: *mut Segment) {
-        self.plan = None;
         if self.len == 0 {
             return self.clear(slab);
+        }
+        if self.plan.is_some() {
+            return;
         }
         // SAFETY: the segment is live.
         let (count, buckets, prefix, depth) =

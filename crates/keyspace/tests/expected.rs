@@ -83,6 +83,26 @@ fn tables_are_hardly_larger_than_those_that_grew() {
 }
 
 #[test]
+fn more_keys_can_be_expected_of_a_database_that_has_some() {
+    for (before, expected, keys) in
+        [(1, 5000, 5000), (300, 400, 400), (5000, 5001, 40_000), (9000, 60_000, 60_000), (400, 30, 900)]
+    {
+        let mut keyspace = filled(0, before);
+        keyspace.expect_keys(0, expected);
+        (before..keys).for_each(|number| put(&mut keyspace, number));
+        keyspace.expect_keys(0, 0);
+        assert_eq!((keyspace.len(0), scanned(&mut keyspace)), (keys, keys), "{before}, {expected}");
+        for number in 0..keys {
+            let name = name(number);
+            let key = keyspace.key(name.as_bytes());
+            assert!(keyspace.peek(0, key).is_some(), "{name} of {expected}");
+        }
+        let (told, grown) = (keyspace.memory().tables, filled(0, keys).memory().tables);
+        assert!(told <= grown + grown / 8, "{keys} keys: {told} bytes, {grown} where it was not known");
+    }
+}
+
+#[test]
 fn what_was_expected_is_forgotten() {
     let mut keyspace = keyspace(1_000_000);
     (0..100).for_each(|number| put(&mut keyspace, number));

@@ -21,8 +21,11 @@ const LIMITS: Limits = Limits {
 /// Commands that are parsed before the first of them runs.
 const BATCH: usize = 256;
 
-/// Bytes of replies that are collected before they are dropped.
-const REPLIES: usize = 1 << 20;
+/// Bytes that are added at once to the beginning of a command.
+const PIECE: usize = 8 << 10;
+
+/// Bytes of replies that are collected before they are dropped: few, so that they stay in the cache.
+const REPLIES: usize = 4 << 10;
 
 /// Effects that failed which are shown in the log.
 const SHOWN: u64 = 10;
@@ -59,21 +62,41 @@ impl Replay {
         self.commands
     }
 
-    /// Executes the next bytes. The error is a line for the log.
-    pub(crate) fn feed(&mut self, bytes: &[u8], target: &mut Target<'_>) -> Result<(), String> {
+    /// Executes some commands of the next bytes. Returns how many bytes are done: those behind them are to be given
+    /// again. The error is a line for the log.
+    pub(crate) fn feed(&mut self, bytes: &[u8], target: &mut Target<'_>) -> Result<usize, String> {
         let slot = self.enter(target);
         let result = if self.pending.is_empty() {
-            self.run(bytes, slot, target).map(|done| self.pending.extend_from_slice(&bytes[done..]))
-        } else {
-            self.pending.extend_from_slice(bytes);
-            let mut pending = std::mem::take(&mut self.pending);
-            self.run(&pending, slot, target).map(|done| {
-                pending.drain(..done);
-                self.pending = pending;
+            self.run(bytes, slot, target).map(|(done, progress)| match progress {
+                Progress::Full => done,
+                Progress::NeedMore => {
+                    self.pending.extend_from_slice(&bytes[done..]);
+                    bytes.len()
+                }
             })
+        } else {
+            self.complete(bytes, slot, target)
         };
         self.leave(slot, target);
         result
+    }
+
+    /// Goes on with a command that has begun.
+    fn complete(&mut self, bytes: &[u8], slot: usize, target: &mut Target<'_>) -> Result<usize, String> {
+        let begun = self.pending.len();
+        let piece = &bytes[..bytes.len().min(self.parser.missing().max(PIECE))];
+        self.pending.extend_from_slice(piece);
+        let mut pending = std::mem::take(&mut self.pending);
+        let (done, _) = self.run(&pending, slot, target)?;
+        if done >= begun {
+            // What follows is in the bytes.
+            pending.clear();
+            self.pending = pending;
+            return Ok(done - begun);
+        }
+        pending.drain(..done);
+        self.pending = pending;
+        Ok(piece.len())
     }
 
     /// Whether the bytes ended with a command, outside of a transaction.
@@ -94,32 +117,32 @@ impl Replay {
         self.client = target.state.clients.remove(id);
     }
 
-    /// Executes all complete commands; how many bytes they are.
-    fn run(&mut self, bytes: &[u8], slot: usize, target: &mut Target<'_>) -> Result<usize, String> {
-        let mut at = 0;
+    /// Executes a batch of commands. Returns how many bytes are done, and whether the next command is complete.
+    fn run(
+        &mut self,
+        bytes: &[u8],
+        slot: usize,
+        target: &mut Target<'_>,
+    ) -> Result<(usize, Progress), String> {
         let mut batch = std::mem::take(&mut self.batch);
-        let result = loop {
-            batch.clear();
-            let progress = match self.parser.parse(&bytes[at..], BATCH, &LIMITS, &mut batch) {
-                Ok(progress) => progress,
-                Err(error) => break Err(format!("Bad file format reading the append only file: {error}")),
-            };
-            if let Err(reason) = self.run_batch(&batch, &bytes[at..], slot, target) {
-                break Err(reason);
-            }
-            if !batch.is_empty() {
-                let end = batch.end(batch.len() - 1);
-                self.parser.consumed(end);
-                at += end;
-            }
-            if progress == Progress::NeedMore {
-                let skipped = self.parser.skippable();
-                self.parser.consumed(skipped);
-                break Ok(at + skipped);
-            }
-        };
+        batch.clear();
+        let progress = self
+            .parser
+            .parse(bytes, BATCH, &LIMITS, &mut batch)
+            .map_err(|error| format!("Bad file format reading the append only file: {error}"))?;
+        self.run_batch(&batch, bytes, slot, target)?;
+        let mut done = 0;
+        if !batch.is_empty() {
+            done = batch.end(batch.len() - 1);
+            self.parser.consumed(done);
+        }
+        if progress == Progress::NeedMore {
+            let skipped = self.parser.skippable();
+            self.parser.consumed(skipped);
+            done += skipped;
+        }
         self.batch = batch;
-        result
+        Ok((done, progress))
     }
 
     fn run_batch(

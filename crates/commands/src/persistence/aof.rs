@@ -14,6 +14,7 @@ use carnelian_persistence::aof::{
     Checkpoints, Done, FileInfo, FileKind, Log, Manifest, Opening, Policy, replace,
 };
 
+use super::foreseen::Foreseen;
 use super::loading::Target;
 use crate::engine::State;
 use crate::engine::waiting::WaitEnd;
@@ -102,6 +103,8 @@ pub(crate) struct Aof {
     stamped_s: u64,
     /// The checkpoints of the log that is loaded and is to be continued.
     pub(crate) resume: Option<Checkpoints>,
+    /// The keys that the logs are going to leave, while they are loaded.
+    pub(crate) foreseen: Option<Box<Foreseen>>,
     waits: Vec<SyncWait>,
     requested: Option<SyncWait>,
     rewrite: Option<Rewrite>,

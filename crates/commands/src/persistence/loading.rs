@@ -2,21 +2,23 @@
 //!
 //! A [`Loading`] is a queue of files. Of the file at its head, a thread reads a few chunks ahead; a step gives a piece of
 //! a chunk to the file's [`Decoder`]. Steps are made at the end of each turn of the loop, for a bounded time, or one after
-//! the other where the command has to wait for the end.
+//! the other where the command has to wait for the end. Logs come twice: before anything is loaded a thread scans them.
 
 use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use carnelian_config::Directive;
 use carnelian_keyspace::Keyspace;
-use carnelian_persistence::aof::{Checkpoints, Ending, FileKind, Scan, Scanner, Verdict as Scanned};
+use carnelian_persistence::aof::{Ending, FileKind, Survey, Surveyed};
 use carnelian_persistence::rdb::{self, Fault, LoadOptions, Loader, Progress};
 use carnelian_persistence::{Ahead, KeyDelay, ReadAhead};
 use carnelian_scripting::{Host, LogLevel, Policy, Replication, Verdict};
 
 use super::FILE;
 use super::aof::APPENDONLY;
+use super::foreseen::Foreseen;
 use crate::args::text;
 use crate::engine::replay::Replay;
 use crate::engine::{Beside, State};
@@ -72,13 +74,13 @@ pub(crate) struct Source {
     pub(crate) decoder: Decoder,
 }
 
-/// Turns the bytes of a file into keys.
+/// What is done with the bytes of a file.
 pub(crate) enum Decoder {
-    /// A dump file.
+    /// A dump file becomes keys.
     Rdb(Box<Dump>),
-    /// A log that is only looked at.
-    Scan(Box<LogScan>),
-    /// A log, perhaps behind a dump.
+    /// A log is only looked at. Only the last one may end early.
+    Scan { is_last: bool },
+    /// A log, perhaps behind a dump, becomes keys.
     Log(Box<LogFile>),
 }
 
@@ -107,8 +109,14 @@ pub(crate) struct Loading {
     before: Figures,
 }
 
-/// The file that is being loaded.
-struct Current {
+/// The file whose turn it is.
+enum Current {
+    Scanned(Box<LogScan>),
+    Decoded(Box<Decoded>),
+}
+
+/// A file that is being loaded.
+struct Decoded {
     source: Source,
     ahead: ReadAhead,
     chunk: Vec<u8>,
@@ -148,14 +156,8 @@ impl Source {
         Source { path, decoder: Decoder::Rdb(Box::new(Dump { loader, reported: 0, policy })) }
     }
 
-    /// A log that is to be looked at. Only the last one may end early.
-    fn scan(path: PathBuf, is_last: bool) -> Source {
-        let scanner = Scanner::new(0);
-        Source { path: path.clone(), decoder: Decoder::Scan(Box::new(LogScan { scanner, path, is_last })) }
-    }
-
-    /// A log, or the base of one. `is_continued`: more will be appended to it.
-    fn log(path: PathBuf, state: &State, is_continued: bool) -> Source {
+    /// A log, or the base of one.
+    fn log(path: PathBuf, state: &State) -> Source {
         let check_sum = state.config.flag(CHECKSUM) && !state.skip_checksums;
         let loader = Loader::new(LoadOptions { check_sum, drop_expired: false, replace: false });
         let log = LogFile {
@@ -163,8 +165,6 @@ impl Source {
             head: Vec::new(),
             is_known: false,
             replay: Replay::new(),
-            offset: 0,
-            is_continued,
             figures: Figures::default(),
         };
         Source { path, decoder: Decoder::Log(Box::new(log)) }
@@ -180,7 +180,7 @@ impl Decoder {
     fn expect_bytes(&mut self, size: u64) {
         let dump = match self {
             Decoder::Rdb(dump) => Some(&mut **dump),
-            Decoder::Scan(_) => None,
+            Decoder::Scan { .. } => None,
             Decoder::Log(log) => log.dump.as_mut(),
         };
         if let Some(dump) = dump {
@@ -188,17 +188,18 @@ impl Decoder {
         }
     }
 
-    /// Decodes the next bytes. The error is a line for the log.
-    fn feed(&mut self, bytes: &[u8], target: &mut Target<'_>) -> Result<(), String> {
+    /// Decodes some of the next bytes. Returns how many: the others are to be given again. The error is a line for the
+    /// log.
+    fn feed(&mut self, bytes: &[u8], target: &mut Target<'_>) -> Result<usize, String> {
         match self {
-            Decoder::Rdb(dump) => match dump.feed(bytes, target)? {
-                Some(rest) => dump.check_rest(&rest),
-                None => Ok(()),
-            },
-            Decoder::Scan(scan) => {
-                scan.scanner.feed(bytes, &mut ());
-                Ok(())
+            Decoder::Rdb(dump) => {
+                let piece = piece_of(bytes);
+                if let Some(rest) = dump.feed(piece, target)? {
+                    dump.check_rest(&rest)?;
+                }
+                Ok(piece.len())
             }
+            Decoder::Scan { .. } => Ok(bytes.len()),
             Decoder::Log(log) => log.feed(bytes, target),
         }
     }
@@ -207,7 +208,7 @@ impl Decoder {
     fn finish(&mut self, target: &mut Target<'_>) -> Result<(), String> {
         match self {
             Decoder::Rdb(dump) => dump.finish(target),
-            Decoder::Scan(scan) => scan.finish(target),
+            Decoder::Scan { .. } => Ok(()),
             Decoder::Log(log) => log.finish(target),
         }
     }
@@ -218,7 +219,7 @@ impl Decoder {
                 let loaded = dump.loader.loaded();
                 Figures { keys: loaded.keys, expired: loaded.expired, empty: loaded.empty }
             }
-            Decoder::Scan(_) => Figures::default(),
+            Decoder::Scan { .. } => Figures::default(),
             Decoder::Log(log) => log.figures(),
         }
     }
@@ -288,8 +289,8 @@ impl Dump {
 }
 
 /// A log that is looked at before anything is loaded, so that damage is found in time.
-pub(crate) struct LogScan {
-    scanner: Scanner,
+struct LogScan {
+    survey: Survey<Foreseen>,
     path: PathBuf,
     is_last: bool,
 }
@@ -301,18 +302,37 @@ pub(crate) struct LogFile {
     head: Vec<u8>,
     is_known: bool,
     replay: Replay,
-    /// Bytes of the file so far.
-    offset: u64,
-    is_continued: bool,
     figures: Figures,
 }
 
 impl LogScan {
+    fn begin(path: PathBuf, is_last: bool, target: &mut Target<'_>) -> Result<LogScan, String> {
+        let persistence = &mut target.state.persistence;
+        let foreseen = persistence.aof.foreseen.take().map(|foreseen| *foreseen);
+        let mut foreseen = foreseen.unwrap_or_else(|| Foreseen::new(target.keyspace.hasher()));
+        foreseen.begin_log();
+        let storage = &persistence.storage;
+        let (disk, wake) = (Arc::clone(&storage.disk), Arc::clone(&storage.wake));
+        let survey = Survey::start(disk, path.clone(), foreseen, move || wake())
+            .map_err(|error| unreadable(&path, &error))?;
+        Ok(LogScan { survey, path, is_last })
+    }
+
+    /// Looks whether there is a verdict.
+    fn step(&mut self, target: &mut Target<'_>) -> Result<Step, String> {
+        match self.survey.poll().map_err(|error| unreadable(&self.path, &error))? {
+            Some(found) => self.finish(found, target).map(|()| Step::Done),
+            None => Ok(Step::Wait),
+        }
+    }
+
     /// Judges the log, and cuts off what a crash left behind.
-    fn finish(&mut self, target: &mut Target<'_>) -> Result<(), String> {
-        let verdict = self.verdict(target).map_err(|error| unreadable(&self.path, &error))?;
+    fn finish(&mut self, found: Surveyed<Foreseen>, target: &mut Target<'_>) -> Result<(), String> {
+        let Surveyed { verdict, checkpoints, visitor } = found;
+        let aof = &mut target.state.persistence.aof;
+        aof.foreseen = Some(Box::new(visitor));
         if self.is_last {
-            target.state.persistence.aof.resume = Some(Checkpoints::at(verdict.segment));
+            aof.resume = Some(checkpoints);
         }
         let name = self.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         match &verdict.ending {
@@ -341,26 +361,6 @@ impl LogScan {
         }
     }
 
-    fn verdict(&mut self, target: &Target<'_>) -> io::Result<Scanned> {
-        let scanner = std::mem::replace(&mut self.scanner, Scanner::new(0));
-        let mut tail = match scanner.finish() {
-            Scan::Done(verdict) => return Ok(verdict),
-            Scan::Again(tail) => tail,
-        };
-        let mut file = target.state.persistence.storage.disk.open(&self.path)?;
-        let mut buffer = vec![0; PIECE * 8];
-        let mut at = 0;
-        loop {
-            let count = file.read(&mut buffer)?;
-            if count == 0 {
-                return Ok(tail.finish());
-            }
-            let skipped = usize::try_from(tail.begin().saturating_sub(at)).unwrap_or(usize::MAX).min(count);
-            tail.feed(&buffer[skipped..count]);
-            at += count as u64;
-        }
-    }
-
     fn cut(&self, len: u64, target: &Target<'_>) -> io::Result<()> {
         let mut file = target.state.persistence.storage.disk.append(&self.path)?;
         file.truncate(len)?;
@@ -369,34 +369,46 @@ impl LogScan {
 }
 
 impl LogFile {
-    fn feed(&mut self, bytes: &[u8], target: &mut Target<'_>) -> Result<(), String> {
-        if self.is_continued
-            && let Some(checkpoints) = &mut target.state.persistence.aof.resume
-        {
-            let skipped = checkpoints.offset().saturating_sub(self.offset).min(bytes.len() as u64);
-            checkpoints.add(&bytes[skipped as usize..]);
-        }
-        self.offset += bytes.len() as u64;
+    fn feed(&mut self, bytes: &[u8], target: &mut Target<'_>) -> Result<usize, String> {
         if self.is_known {
             return self.decode(bytes, target);
         }
-        self.head.extend_from_slice(bytes);
-        if self.head.len() < MAGIC.len() {
-            return Ok(());
+        let used = bytes.len().min(VALKEY_MAGIC.len() - self.head.len());
+        self.head.extend_from_slice(&bytes[..used]);
+        if self.head.len() == VALKEY_MAGIC.len() {
+            self.know(target)?;
         }
+        Ok(used)
+    }
+
+    /// The first bytes are there, or all.
+    fn know(&mut self, target: &mut Target<'_>) -> Result<(), String> {
         self.is_known = true;
         let head = std::mem::take(&mut self.head);
         if !head.starts_with(MAGIC) && !head.starts_with(VALKEY_MAGIC) {
             self.dump = None;
+            begin_commands(target);
         }
-        self.decode(&head, target)
+        self.decode_all(&head, target)
     }
 
-    fn decode(&mut self, bytes: &[u8], target: &mut Target<'_>) -> Result<(), String> {
+    fn decode(&mut self, bytes: &[u8], target: &mut Target<'_>) -> Result<usize, String> {
         let Some(dump) = &mut self.dump else { return self.replay.feed(bytes, target) };
-        let Some(rest) = dump.feed(bytes, target)? else { return Ok(()) };
-        self.end_dump(target)?;
-        if rest.is_empty() { Ok(()) } else { self.replay.feed(&rest, target) }
+        let piece = piece_of(bytes);
+        if let Some(rest) = dump.feed(piece, target)? {
+            self.end_dump(target)?;
+            begin_commands(target);
+            self.decode_all(&rest, target)?;
+        }
+        Ok(piece.len())
+    }
+
+    fn decode_all(&mut self, bytes: &[u8], target: &mut Target<'_>) -> Result<(), String> {
+        let mut at = 0;
+        while at < bytes.len() {
+            at += self.decode(&bytes[at..], target)?;
+        }
+        Ok(())
     }
 
     fn end_dump(&mut self, target: &mut Target<'_>) -> Result<(), String> {
@@ -408,11 +420,10 @@ impl LogFile {
     }
 
     fn finish(&mut self, target: &mut Target<'_>) -> Result<(), String> {
-        if self.is_known {
-            self.end_dump(target)?;
-        } else {
-            self.replay.feed(&std::mem::take(&mut self.head), target)?;
+        if !self.is_known {
+            self.know(target)?;
         }
+        self.end_dump(target)?;
         if self.replay.is_complete() {
             return Ok(());
         }
@@ -427,6 +438,18 @@ impl LogFile {
     fn figures(&self) -> Figures {
         Figures { keys: self.figures.keys + self.replay.commands(), ..self.figures }
     }
+}
+
+/// Commands come next.
+fn begin_commands(target: &mut Target<'_>) {
+    if let Some(foreseen) = &target.state.persistence.aof.foreseen {
+        foreseen.tell(target.keyspace);
+    }
+}
+
+/// The bytes of a dump that are decoded at once.
+fn piece_of(bytes: &[u8]) -> &[u8] {
+    &bytes[..bytes.len().min(PIECE)]
 }
 
 /// Why a dump file is refused. Tools look for the words in front.
@@ -486,13 +509,46 @@ impl Host for LibraryHost<'_> {
 }
 
 impl Current {
-    fn begin(mut source: Source, state: &State) -> Result<Current, String> {
+    fn begin(source: Source, target: &mut Target<'_>) -> Result<Current, String> {
+        if let Decoder::Scan { is_last } = source.decoder {
+            return LogScan::begin(source.path, is_last, target).map(|scan| Current::Scanned(Box::new(scan)));
+        }
+        Decoded::begin(source, target.state).map(|decoded| Current::Decoded(Box::new(decoded)))
+    }
+
+    fn step(&mut self, target: &mut Target<'_>) -> Result<Step, String> {
+        match self {
+            Current::Scanned(scan) => scan.step(target),
+            Current::Decoded(decoded) => {
+                decoded.step(target).map_err(|reason| format!("{}: {reason}", decoded.source.name()))
+            }
+        }
+    }
+
+    /// Bytes of the file so far.
+    fn read(&self) -> u64 {
+        match self {
+            Current::Scanned(scan) => scan.survey.read(),
+            Current::Decoded(decoded) => decoded.read,
+        }
+    }
+
+    fn figures(&self) -> Figures {
+        match self {
+            Current::Scanned(_) => Figures::default(),
+            Current::Decoded(decoded) => decoded.source.decoder.figures(),
+        }
+    }
+}
+
+impl Decoded {
+    fn begin(mut source: Source, state: &State) -> Result<Decoded, String> {
         let storage = &state.persistence.storage;
         source.decoder.expect_bytes(storage.disk.len(&source.path).unwrap_or(0));
-        let wake = std::sync::Arc::clone(&storage.wake);
+        let wake = Arc::clone(&storage.wake);
         let opened = storage.disk.open(&source.path).and_then(|file| ReadAhead::start(file, move || wake()));
         let ahead = opened.map_err(|error| unreadable(&source.path, &error))?;
-        Ok(Current { source, ahead, chunk: Vec::new(), at: 0, read: 0 })
+        Ok(Decoded { source, ahead, chunk: Vec::new(), at: 0, read: 0 })
     }
 
     /// Decodes the next piece.
@@ -509,10 +565,9 @@ impl Current {
                 }
             }
         }
-        let end = self.chunk.len().min(self.at + PIECE);
-        self.source.decoder.feed(&self.chunk[self.at..end], target)?;
-        self.read += (end - self.at) as u64;
-        self.at = end;
+        let used = self.source.decoder.feed(&self.chunk[self.at..], target)?;
+        self.read += used as u64;
+        self.at += used;
         Ok(Step::More)
     }
 }
@@ -555,13 +610,13 @@ impl Loading {
         let current = match &mut self.current {
             Some(current) => current,
             None => match self.files.pop_front() {
-                Some(source) => self.current.insert(Current::begin(source, target.state)?),
+                Some(source) => self.current.insert(Current::begin(source, target)?),
                 None => return Ok(Step::Done),
             },
         };
-        let keys = current.source.decoder.figures().keys;
-        let step = current.step(target).map_err(|reason| format!("{}: {reason}", current.source.name()))?;
-        let figures = current.source.decoder.figures();
+        let keys = current.figures().keys;
+        let step = current.step(target)?;
+        let figures = current.figures();
         let delay = KeyDelay(target.state.config.int(KEY_DELAY)).of(figures.keys - keys);
         if !delay.is_zero() {
             self.not_before_ns = target.links.clock_ns() + delay.as_nanos() as u64;
@@ -569,7 +624,7 @@ impl Loading {
         target.state.persistence.loaded = self.before.plus(figures);
         if step == Step::Done {
             self.before = self.before.plus(figures);
-            self.done += current.read;
+            self.done += current.read();
             self.current = None;
             return Ok(Step::More);
         }
@@ -578,7 +633,7 @@ impl Loading {
 
     /// Bytes that were loaded, and all.
     pub(crate) fn progress(&self) -> (u64, u64) {
-        (self.done + self.current.as_ref().map_or(0, |current| current.read), self.total)
+        (self.done + self.current.as_ref().map_or(0, Current::read), self.total)
     }
 
     /// When it began: Unix time in seconds.
@@ -711,13 +766,11 @@ impl Target<'_> {
         let mut sources = Vec::new();
         for (i, (path, kind)) in files.iter().enumerate() {
             if *kind == FileKind::Log {
-                sources.push(Source::scan(path.clone(), i == last));
+                let decoder = Decoder::Scan { is_last: i == last };
+                sources.push(Source { path: path.clone(), decoder });
             }
         }
-        for (i, (path, kind)) in files.into_iter().enumerate() {
-            let is_continued = i == last && kind == FileKind::Log;
-            sources.push(Source::log(path, self.state, is_continued));
-        }
+        sources.extend(files.into_iter().map(|(path, _)| Source::log(path, self.state)));
         Ok(sources)
     }
 
@@ -744,6 +797,8 @@ impl Target<'_> {
 
     fn end(&mut self) -> Option<Box<Loading>> {
         self.keyspace.hold_deadlines(false);
+        self.state.persistence.aof.foreseen = None;
+        (0..self.keyspace.databases()).for_each(|db| self.keyspace.expect_keys(db, 0));
         let loading = self.state.persistence.loading.take();
         self.state.update_gate();
         loading

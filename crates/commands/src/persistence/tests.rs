@@ -303,3 +303,99 @@ fn a_damaged_file_ends_the_server() {
     session.load().expect("the file is there");
     until(&mut session, "loading ends", |session| session.outside.stopped);
 }
+
+/// A log as a client would send it.
+fn log_of(commands: impl Iterator<Item = String>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for line in commands {
+        let words: Vec<&str> = line.split(' ').collect();
+        bytes.extend_from_slice(format!("*{}\r\n", words.len()).as_bytes());
+        for word in words {
+            bytes.extend_from_slice(format!("${}\r\n{word}\r\n", word.len()).as_bytes());
+        }
+    }
+    bytes
+}
+
+/// An append only file of a base of commands and logs.
+fn logs_on(disk: &FaultyDisk, base: &[u8], logs: &[Vec<u8>]) {
+    disk.create_dir(Path::new("appendonlydir")).expect("created");
+    let mut manifest = "file a.base.aof seq 1 type b\n".to_owned();
+    disk.put(Path::new("appendonlydir/a.base.aof"), base);
+    for (i, log) in (1..).zip(logs) {
+        manifest += &format!("file a.{i}.incr.aof seq {i} type i\n");
+        disk.put(Path::new(&format!("appendonlydir/a.{i}.incr.aof")), log);
+    }
+    disk.put(Path::new("appendonlydir/appendonly.aof.manifest"), manifest.as_bytes());
+}
+
+#[test]
+fn a_log_of_many_keys_is_loaded_into_tables_that_fit() {
+    const KEYS: usize = 40_000;
+    let base = (0..KEYS).map(|i| format!("SET key:{i} old"));
+    let sets = (KEYS / 2..2 * KEYS).map(|i| format!("SET key:{i} {i}"));
+    let elsewhere = (0..KEYS).flat_map(|i| [format!("SET {i} 1"), format!("DEL {}", i.wrapping_sub(9))]);
+    let first =
+        ["SELECT 0".to_owned()].into_iter().chain(sets).chain(["SELECT 3".to_owned()]).chain(elsewhere);
+    let second = (0..10).map(|i| format!("SET late:{i} {}", "x".repeat(100_000)));
+    let disk = FaultyDisk::new(1);
+    disk.shorten_reads();
+    logs_on(&disk, &log_of(base), &[log_of(first), log_of(second)]);
+    let directives =
+        [("save", ""), ("appendonly", "yes"), ("appendfsync", "no"), ("enable-debug-command", "local")];
+    let mut session = Session::with_storage(&directives, &disk);
+    session.load().expect("it can be loaded");
+    assert!(has(&mut session, "loading:1"));
+    until(&mut session, "loading ends", |session| has(session, "loading:0"));
+    session.check(&[("DBSIZE", "(integer) 80010"), ("GET key:7", "\"old\""), ("GET key:20000", "\"20000\"")]);
+    session.check(&[("STRLEN late:9", "(integer) 100000"), ("SELECT 3", "OK"), ("DBSIZE", "(integer) 9")]);
+    let planned = session.engine.keyspace().memory().tables;
+    let mut grown = on(&FaultyDisk::new(2), "");
+    for i in 0..2 * KEYS + 10 {
+        grown.run(&format!("SET key:{i} 1"));
+    }
+    let grown = grown.engine.keyspace().memory().tables;
+    assert!(planned <= grown + grown / 6, "{planned} bytes instead of {grown}");
+}
+
+#[test]
+fn commands_of_any_length_are_replayed_from_chunks() {
+    let lengths = [1, 8 << 10, 255 << 10, (256 << 10) + 1, 3 << 20, 40, 0, 70_000];
+    let commands = |round: usize| {
+        lengths.iter().enumerate().map(move |(i, length)| format!("SET {round}:{i} {}", "v".repeat(*length)))
+    };
+    let log = log_of((0..3).flat_map(commands));
+    let noted =
+        [b"#TS:1700000000\r\n", &log[..], b"# anything\n", &log_of(["SET last 1".to_owned()].into_iter())]
+            .concat();
+    let disk = FaultyDisk::new(1);
+    logs_on(&disk, b"", &[noted]);
+    let mut session = Session::with_storage(&[("save", ""), ("appendonly", "yes")], &disk);
+    session.load().expect("it can be loaded");
+    until(&mut session, "loading ends", |session| has(session, "loading:0"));
+    for round in 0..3 {
+        for (i, length) in lengths.iter().enumerate() {
+            assert_eq!(session.run(&format!("STRLEN {round}:{i}")), format!("(integer) {length}"));
+        }
+    }
+    session.check(&[("GET last", "\"1\""), ("DBSIZE", "(integer) 25")]);
+}
+
+#[test]
+fn nothing_is_loaded_when_a_log_is_damaged() {
+    let base = log_of((0..10).map(|i| format!("SET key:{i} old")));
+    let good = log_of((0..10).map(|i| format!("SET key:{i} new")));
+    let damaged = [&good[..], b"+OK\r\n", &good].concat();
+    for logs in [[good.clone(), damaged.clone()], [damaged, good]] {
+        let disk = FaultyDisk::new(1);
+        logs_on(&disk, &base, &logs);
+        let mut session = Session::with_storage(&[("save", ""), ("appendonly", "yes")], &disk);
+        session.load().expect("the verdict comes later");
+        until(&mut session, "the server stops", |session| session.outside.stopped);
+        assert_eq!(session.engine.keyspace().len(0), 0);
+        for (i, log) in (1..).zip(&logs) {
+            let path = format!("appendonlydir/a.{i}.incr.aof");
+            assert_eq!(disk.len(Path::new(&path)).expect("it is there"), log.len() as u64);
+        }
+    }
+}

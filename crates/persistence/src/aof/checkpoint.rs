@@ -106,6 +106,12 @@ impl Checkpoints {
         Checkpoints { offset, start: offset, sum: Sum::new(), durable: offset }
     }
 
+    /// Those of a file of `offset` bytes whose latest checkpoint ends at `start`, which is on disk. `sum`: of the bytes
+    /// in between.
+    pub(super) fn within(offset: u64, start: u64, sum: Sum) -> Self {
+        Checkpoints { offset, start, sum, durable: start }
+    }
+
     /// Bytes are appended to the file.
     pub fn add(&mut self, bytes: &[u8]) {
         self.sum.add(bytes);

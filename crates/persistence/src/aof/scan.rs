@@ -17,7 +17,7 @@
 use memchr::memchr;
 use thiserror::Error;
 
-use super::checkpoint::{Checkpoint, MAX_LINE as MAX_CHECKPOINT, Sum};
+use super::checkpoint::{Checkpoint, Checkpoints, MAX_LINE as MAX_CHECKPOINT, Sum};
 
 /// The longest line, with its end.
 const MAX_LINE: usize = 1024;
@@ -26,6 +26,8 @@ const MAX_LINE: usize = 1024;
 const PAGE: u64 = 4096;
 /// More than this is not lost by a crash without a trace: beyond, a defect counts as damage in any case.
 const MAX_TORN: u64 = 64 << 20;
+/// Bytes that are kept of a word which comes in several chunks.
+pub(super) const MAX_WORD: usize = 1024;
 
 /// What is wrong with a log at some place.
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
@@ -118,6 +120,9 @@ pub struct Verdict {
 
 /// Receives what a scan meets, up to the first defect.
 pub trait Visit {
+    /// A word of a command has been read: which one it is, and of how many. Of one that is longer than
+    /// [`MAX_WORD`] bytes perhaps only the beginning is given.
+    fn word(&mut self, _index: u64, _words: u64, _word: &[u8]) {}
     /// A command ends behind `end`; it began at `start` and has so many words.
     fn command(&mut self, _start: u64, _end: u64, _words: u64) {}
     /// A time in Unix seconds, of the commands that follow.
@@ -150,6 +155,11 @@ struct Command {
 }
 
 impl Command {
+    /// Which word it is that is being read.
+    fn index(&self) -> u64 {
+        self.words - self.left
+    }
+
     fn note_name(&mut self, bytes: &[u8]) {
         let room = &mut self.name[self.name_len..];
         let count = room.len().min(bytes.len());
@@ -170,6 +180,8 @@ pub struct Scanner {
     command: Command,
     /// The beginning of a line whose end was not fed yet. Not part of the sum so far.
     line: Vec<u8>,
+    /// The beginning of a word whose end was not fed yet.
+    word: Vec<u8>,
     /// Where MULTI stands, within a transaction.
     group: Option<u64>,
     sound: u64,
@@ -201,6 +213,7 @@ impl Scanner {
             state: State::Record,
             command: Command::default(),
             line: Vec::new(),
+            word: Vec::new(),
             group: None,
             sound: offset,
             commands: 0,
@@ -222,6 +235,11 @@ impl Scanner {
     /// Whether a defect was found.
     pub fn is_defective(&self) -> bool {
         self.fault.is_some()
+    }
+
+    /// The checkpoints of the file if it goes on here. Only what is sound can go on.
+    pub fn checkpoints(&self) -> Checkpoints {
+        Checkpoints::within(self.offset, self.segment, self.sum.clone())
     }
 
     /// Scans the next bytes of the file.
@@ -278,7 +296,7 @@ impl Scanner {
                     }
                     let whole = self.line.is_empty();
                     if whole && chunk[at] != b'#' {
-                        self.header(&chunk[at..end], at).map_err(|fault| (fault, at))?;
+                        self.header(&chunk[at..end], at, visit).map_err(|fault| (fault, at))?;
                     } else {
                         summed = self.odd_line(chunk, at, end, summed, visit)?;
                     }
@@ -288,11 +306,9 @@ impl Scanner {
                 State::Word(left) => {
                     let count =
                         usize::try_from(left).map_or(chunk.len() - at, |left| left.min(chunk.len() - at));
-                    if self.command.left == self.command.words {
-                        self.command.note_name(&chunk[at..at + count]);
-                    }
-                    at += count;
                     let left = left - count as u64;
+                    self.word(&chunk[at..at + count], left == 0, visit);
+                    at += count;
                     self.state = if left == 0 { State::WordEnd(2) } else { State::Word(left) };
                 }
                 State::WordEnd(left) => {
@@ -364,7 +380,7 @@ impl Scanner {
             }
             self.note_sound(start + line.len() as u64);
         } else {
-            self.header(&line, at).map_err(|found| (Fault { offset: start, ..found }, end))?;
+            self.header(&line, at, visit).map_err(|found| (Fault { offset: start, ..found }, end))?;
             if self.state == State::Length {
                 self.command.start = start;
             }
@@ -396,7 +412,7 @@ impl Scanner {
 
     /// The first line of a command, or that of a word, which stands at `at` of the chunk.
     #[inline]
-    fn header(&mut self, line: &[u8], at: usize) -> Result<(), Fault> {
+    fn header(&mut self, line: &[u8], at: usize, visit: &mut impl Visit) -> Result<(), Fault> {
         let number = match line {
             [_, digits @ .., b'\r', b'\n'] => decimal(digits),
             _ => None,
@@ -405,6 +421,7 @@ impl Scanner {
             let length = number.filter(|_| line[0] == b'$');
             self.state = State::Word(length.ok_or_else(|| self.fault(at, Defect::Length))?);
             if self.state == State::Word(0) {
+                visit.word(self.command.index(), self.command.words, b"");
                 self.state = State::WordEnd(2);
             }
             return Ok(());
@@ -417,6 +434,24 @@ impl Scanner {
         self.command = Command { start, words, left: words, ..Command::default() };
         self.state = State::Length;
         Ok(())
+    }
+
+    /// The next bytes of a word, and whether they are the last ones.
+    #[inline]
+    fn word(&mut self, bytes: &[u8], ends: bool, visit: &mut impl Visit) {
+        let (index, words) = (self.command.index(), self.command.words);
+        if index == 0 {
+            self.command.note_name(bytes);
+        }
+        if ends && self.word.is_empty() {
+            return visit.word(index, words, bytes);
+        }
+        let room = MAX_WORD - self.word.len();
+        self.word.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        if ends {
+            visit.word(index, words, &self.word);
+            self.word.clear();
+        }
     }
 
     /// A word has ended at `end`, and with it perhaps its command.

@@ -117,6 +117,37 @@ fn notes_are_told_and_skipped() {
 }
 
 #[test]
+fn words_are_shown_whole_however_they_come() {
+    #[derive(Default)]
+    struct Seen(Vec<(u64, u64, Vec<u8>)>);
+    impl Visit for Seen {
+        fn word(&mut self, index: u64, words: u64, word: &[u8]) {
+            self.0.push((index, words, word.to_vec()));
+        }
+    }
+    let long = vec![b'x'; MAX_WORD + 10];
+    let commands: [&[&[u8]]; 3] = [&[b"SELECT", b"12"], &[b"SET", b"", b"a\r\nb"], &[b"DEL", &long[..9]]];
+    let text = commands.iter().flat_map(|words| request(words)).collect::<Vec<u8>>();
+    let expected: Vec<_> = commands
+        .iter()
+        .flat_map(|words| (0..).zip(*words).map(|(i, word)| (i, words.len() as u64, word.to_vec())))
+        .collect();
+    for cut in 0..text.len() {
+        for next in [cut, cut + 1, text.len()] {
+            let (mut seen, mut scanner) = (Seen::default(), Scanner::new(0));
+            let next = next.min(text.len());
+            for part in [&text[..cut], &text[cut..next], &text[next..]] {
+                scanner.feed(part, &mut seen);
+            }
+            assert_eq!(seen.0, expected, "{cut}, {next}");
+        }
+    }
+    let (mut seen, mut scanner) = (Seen::default(), Scanner::new(0));
+    request(&[&long]).chunks(100).for_each(|part| scanner.feed(part, &mut seen));
+    assert_eq!(seen.0, [(0, 1, long[..MAX_WORD].to_vec())]);
+}
+
+#[test]
 fn what_ends_early_is_cut_to_whole_commands() {
     let made = log();
     for end in 0..made.bytes.len() {

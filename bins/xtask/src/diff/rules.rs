@@ -85,7 +85,7 @@ fn stale_overflow(pair: Pair<'_>) -> bool {
 /// replies must agree up to there, element by element.
 fn equal_up_to_zero(pair: Pair<'_>) -> bool {
     let is_word = |arg: &Vec<u8>, word: &str| arg.eq_ignore_ascii_case(word.as_bytes());
-    let options = &pair.argv[2..];
+    let options = pair.argv.get(2..).unwrap_or_default();
     (is_command(pair, "SORT") || is_command(pair, "SORT_RO"))
         && options.iter().any(|arg| is_word(arg, "ALPHA"))
         && !options.iter().any(|arg| is_word(arg, "GET") || is_word(arg, "BY"))

@@ -763,11 +763,23 @@ impl Keyspace {
 
     /// One step of a scan: visits the live keys of one bucket (0 to about 20) and returns the cursor of the
     /// next step, 0 at the end. A scan from 0 to 0 visits every key that was there all the time at least
-    /// once, however the database grows or shrinks in between. Any cursor is accepted.
+    /// once, however the database grows or shrinks in between. Any cursor is accepted. Expired keys that are met are
+    /// removed.
     pub fn scan(&mut self, db: usize, cursor: u64, visit: &mut dyn FnMut(Item<'_>)) -> u64 {
         let (now, policy) = (self.now, self.policy);
         let position = cursor << CURSOR_SHIFT;
-        let next = self.dbs[db].step(position, &mut |entry| visit_live(entry, now, policy, visit));
+        let mut due: Vec<Vec<u8>> = Vec::new();
+        let next = self.dbs[db].step(position, &mut |entry| {
+            if entry.deadline().is_some_and(|at| at <= now) {
+                due.push(Item::new(entry, policy).key().to_vec());
+            } else {
+                visit(Item::new(entry, policy));
+            }
+        });
+        for bytes in due {
+            let key = self.key(&bytes);
+            let _removed = self.find_to_read(db, key);
+        }
         next.map_or(0, |position| position >> CURSOR_SHIFT)
     }
 

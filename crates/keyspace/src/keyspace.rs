@@ -766,9 +766,10 @@ impl Keyspace {
         self.dbs[db].mean_deadline().map_or(0, |at| at.saturating_sub(self.now))
     }
 
-    /// One step of a scan: visits the keys of one bucket (0 to about 20), each with whether it is live or has expired and
-    /// not been removed yet, and returns the cursor of the next step, 0 at the end. A scan from 0 to 0 visits every key that was there all the time at least
-    /// once, however the database grows or shrinks in between. Any cursor is accepted.
+    /// One step of a scan: visits the keys of one bucket (0 to about 20), each with whether it is live, or has expired
+    /// and not been removed yet, and returns the cursor of the next step, 0 at the end. A scan from 0 to 0 visits every
+    /// key that was there all the time at least once, however the database grows or shrinks in between. Any cursor is
+    /// accepted.
     pub fn scan(&mut self, db: usize, cursor: u64, visit: &mut dyn FnMut(Item<'_>, bool)) -> u64 {
         let (now, policy) = (self.now, self.policy);
         let position = cursor << CURSOR_SHIFT;

@@ -60,7 +60,7 @@ pub use snapshot::{SnapshotPart, SnapshotSink, records};
 pub use types::hash::{Field, Hash, HashRef};
 pub use types::list::ListPart;
 pub use types::list::node::End;
-pub use types::list::{List, ListRef};
+pub use types::list::{List, ListRef, ListShape};
 pub use types::set::{Set, SetRef};
 pub use types::stream::Stream;
 pub use types::zset::{

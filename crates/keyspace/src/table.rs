@@ -310,6 +310,25 @@ impl<L: Layout> Table<L> {
         self.slots
     }
 
+    /// How many buckets hold how many blocks, from none on.
+    pub(crate) fn bucket_loads(&self) -> [usize; SLOTS + 1] {
+        let mut loads = [0; SLOTS + 1];
+        for directory in &self.roots {
+            let mut last = ptr::null_mut();
+            for slot in directory.slots.iter().filter(|slot| !slot.segment().is_null()) {
+                if slot.segment() != last {
+                    last = slot.segment();
+                    for b in 0..slot.buckets() as usize {
+                        // SAFETY: the segment is live, and `b` one of its buckets.
+                        let bucket = unsafe { &*Self::bucket(last, b) };
+                        loads[bucket.tags.iter().filter(|tag| **tag != 0).count()] += 1;
+                    }
+                }
+            }
+        }
+        loads
+    }
+
     /// Bytes of directories; segments are counted by their slab.
     pub(crate) fn directory_bytes(&self) -> usize {
         self.roots.iter().map(|d| d.slots.capacity() * size_of::<Slot>() + size_of::<Directory>()).sum()

@@ -62,7 +62,7 @@ impl Dataset {
             .filter_map(|name| {
                 let (ours, theirs) = (self.0.get(name), reference.0.get(name));
                 let same = match (ours, theirs) {
-                    (Some(a), Some(b)) => a.same(b, encodings),
+                    (Some(a), Some(b)) => a.same(b, &name.1, encodings),
                     _ => false,
                 };
                 let show = |facts: Option<&Facts>| facts.map_or("no such key".to_owned(), Facts::show);
@@ -73,7 +73,7 @@ impl Dataset {
 }
 
 impl Facts {
-    fn same(&self, other: &Self, encodings: bool) -> bool {
+    fn same(&self, other: &Self, key: &[u8], encodings: bool) -> bool {
         let near = match (self.deadline, other.deadline) {
             (Some(a), Some(b)) => (a < 0) == (b < 0) && a.abs_diff(b) <= DEADLINE_TOLERANCE,
             (a, b) => a == b,
@@ -81,7 +81,7 @@ impl Facts {
         let same_encoding = !encodings
             || self.encoding == other.encoding
             || rules::is_embedded_here_only(&self.encoding, &other.encoding)
-            || rules::is_packed_here_only(&self.encoding, &other.encoding);
+            || rules::is_packed_here_only(key, &self.encoding, &other.encoding);
         near && same_encoding && self.kind == other.kind && self.value == other.value
     }
 

@@ -125,7 +125,10 @@ impl Draw {
     }
 
     pub(crate) fn is_key(&self, arg: &[u8]) -> bool {
-        self.keys.iter().any(|key| key == arg) || arg.starts_with(b"lcs") || arg.starts_with(b"list")
+        const OWN: [&[u8]; 4] = [b"lcs", b"list", b"hll", b"geo"];
+        self.keys.iter().any(|key| key == arg)
+            || OWN.iter().any(|prefix| arg.starts_with(prefix))
+            || super::sort::is_own_key(arg)
     }
 
     /// `low` to `high` keys, with repetitions.

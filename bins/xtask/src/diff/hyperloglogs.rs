@@ -31,11 +31,12 @@ pub(crate) fn plan(draw: &mut Draw) -> Plan {
             let limit = draw.rng.pick(&["3000", "3000", "100", "700", "0", "18", "12000"]);
             Plan::of("CONFIG").arg("SET").arg("hll-sparse-max-bytes").arg(limit).undamaged()
         }
-        92..=94 => Plan::of("SET").arg(key(draw)).arg(damaged(draw)),
+        92..=94 => Plan::of("SET").arg(key(draw)).arg(damaged(draw)).undamaged(),
         95 => Plan::of("COPY").arg(key(draw)).arg(key(draw)).arg("REPLACE"),
         96 => Plan::of("STRLEN").arg(key(draw)),
         97 => Plan::of("OBJECT").arg("ENCODING").arg(key(draw)),
-        _ => Plan::of("APPEND").arg(key(draw)).arg("\0"),
+        // Another byte could begin a run that does not end.
+        _ => Plan::of("APPEND").arg(key(draw)).arg("\0").undamaged(),
     }
 }
 

@@ -1,6 +1,8 @@
 //! The reviewed table of differences from the reference that a run expects, each with its reason.
 
-use carnelian_testkit::quote;
+use carnelian_testkit::{quote, reply};
+
+use super::sort;
 
 /// One reply beside that of the reference.
 #[derive(Clone, Copy, Debug)]
@@ -15,7 +17,7 @@ struct Explanation {
     applies: fn(Pair<'_>) -> bool,
 }
 
-const EXPLANATIONS: [Explanation; 5] = [
+const EXPLANATIONS: [Explanation; 6] = [
     Explanation {
         reason: "sorting, Redis takes an overflow in an earlier command of the same batch for one of its own",
         applies: stale_overflow,
@@ -23,6 +25,10 @@ const EXPLANATIONS: [Explanation; 5] = [
     Explanation {
         reason: "SORT leaves a sorted set as it is stored; the peers unpack it",
         applies: unpacked_by_sort,
+    },
+    Explanation {
+        reason: "SORT ALPHA puts a text before others that go on behind a zero byte; to the peers these are equal",
+        applies: equal_up_to_zero,
     },
     Explanation {
         reason: "HELLO lists the modules that the peer's build has inside",
@@ -75,16 +81,32 @@ fn stale_overflow(pair: Pair<'_>) -> bool {
         && pair.ours.starts_with(b"*")
 }
 
-/// Of keys that only the group `sort` uses.
-fn unpacked_by_sort(pair: Pair<'_>) -> bool {
-    is_command(pair, "OBJECT")
-        && pair.argv.get(2).is_some_and(|key| key.starts_with(b"o"))
-        && is_packed_here_only(pair.ours, pair.reference)
+/// The peers sort what is not stored as C strings, which end at a zero byte, and leave equals in any order. So the
+/// replies must agree up to there, element by element.
+fn equal_up_to_zero(pair: Pair<'_>) -> bool {
+    let is_word = |arg: &Vec<u8>, word: &str| arg.eq_ignore_ascii_case(word.as_bytes());
+    let options = pair.argv.get(2..).unwrap_or_default();
+    (is_command(pair, "SORT") || is_command(pair, "SORT_RO"))
+        && options.iter().any(|arg| is_word(arg, "ALPHA"))
+        && !options.iter().any(|arg| is_word(arg, "GET") || is_word(arg, "BY"))
+        && c_strings(pair.ours).is_some_and(|ours| Some(ours) == c_strings(pair.reference))
 }
 
-/// The same for replies to OBJECT ENCODING that are already known to be such.
-pub(crate) fn is_packed_here_only(ours: &[u8], reference: &[u8]) -> bool {
-    ours == b"$8\r\nlistpack\r\n" && reference == b"$8\r\nskiplist\r\n"
+/// The elements of an array of strings, each up to its first zero byte.
+fn c_strings(reply: &[u8]) -> Option<Vec<&[u8]>> {
+    let (_, elements) = reply::elements(reply)?;
+    let text = |element| reply::payload(element)?.split(|byte| *byte == 0).next();
+    elements.into_iter().map(text).collect()
+}
+
+fn unpacked_by_sort(pair: Pair<'_>) -> bool {
+    is_command(pair, "OBJECT")
+        && pair.argv.get(2).is_some_and(|key| is_packed_here_only(key, pair.ours, pair.reference))
+}
+
+/// Whether SORT may have unpacked the sorted set of this key in the peers, by the replies to OBJECT ENCODING.
+pub(crate) fn is_packed_here_only(key: &[u8], ours: &[u8], reference: &[u8]) -> bool {
+    sort::is_own_key(key) && ours == b"$8\r\nlistpack\r\n" && reference == b"$8\r\nskiplist\r\n"
 }
 
 fn valkey_only_option(pair: Pair<'_>) -> bool {
@@ -98,4 +120,32 @@ fn valkey_only_option(pair: Pair<'_>) -> bool {
             .get(1)
             .is_some_and(|word| word.eq_ignore_ascii_case(b"LIST") || word.eq_ignore_ascii_case(b"KILL"))
         && pair.reference.starts_with(b"-ERR syntax error")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_explained(command: &str, ours: &[u8], reference: &[u8]) -> bool {
+        let argv: Vec<Vec<u8>> = command.split(' ').map(|word| word.as_bytes().to_vec()).collect();
+        explain(Pair { argv: &argv, ours, reference }).is_some()
+    }
+
+    #[test]
+    fn the_order_behind_a_zero_byte_is_free_and_no_other() {
+        let (ours, theirs) = (&b"*2\r\n$1\r\n1\r\n$2\r\n1\0\r\n"[..], &b"*2\r\n$2\r\n1\0\r\n$1\r\n1\r\n"[..]);
+        assert!(is_explained("SORT o1 ALPHA", ours, theirs));
+        assert!(!is_explained("SORT o1", ours, theirs));
+        assert!(!is_explained("SORT o1 ALPHA GET #", ours, theirs));
+        let (ours, theirs) = (&b"*2\r\n$1\r\n1\r\n$1\r\n2\r\n"[..], &b"*2\r\n$1\r\n2\r\n$1\r\n1\r\n"[..]);
+        assert!(!is_explained("SORT o1 ALPHA", ours, theirs));
+    }
+
+    #[test]
+    fn only_keys_that_are_sorted_may_be_packed_here_alone() {
+        let (ours, theirs) = (b"$8\r\nlistpack\r\n", b"$8\r\nskiplist\r\n");
+        assert!(is_explained("OBJECT ENCODING o1", ours, theirs));
+        assert!(!is_explained("OBJECT ENCODING k1", ours, theirs));
+        assert!(!is_explained("OBJECT ENCODING o1", theirs, ours));
+    }
 }

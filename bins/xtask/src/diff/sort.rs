@@ -11,7 +11,7 @@ pub(crate) fn plan(draw: &mut Draw) -> Plan {
         0..=59 => sort(draw),
         60..=69 => {
             let name = draw.rng.pick(&["SADD", "RPUSH"]);
-            let count = draw.rng.range(1, 12);
+            let count = if draw.rng.chance(3) { draw.rng.range(130, 600) } else { draw.rng.range(1, 12) };
             Plan::of(name).arg(key(draw)).args((0..count).map(|_| element(draw)))
         }
         70..=74 => {
@@ -43,9 +43,15 @@ fn key(draw: &mut Draw) -> Vec<u8> {
     if draw.rng.chance(5) { draw.key() } else { own_key(draw) }
 }
 
-/// One of the keys that only this group uses: sorted sets are there alone, since SORT changes how the peers keep them.
+/// One of the keys that only this group uses, and the only ones that it sorts: SORT changes how the peers keep a sorted
+/// set, and its copies.
 fn own_key(draw: &mut Draw) -> Vec<u8> {
     format!("o{}", draw.rng.below(9)).into_bytes()
+}
+
+/// Whether it is one of those.
+pub(crate) fn is_own_key(key: &[u8]) -> bool {
+    matches!(key, [b'o', digit] if digit.is_ascii_digit())
 }
 
 fn element(draw: &mut Draw) -> Vec<u8> {
@@ -53,6 +59,7 @@ fn element(draw: &mut Draw) -> Vec<u8> {
         0 => draw.float(),
         1 => Vec::new(),
         2 => b"abc".to_vec(),
+        6 => draw.rng.range(0, 3000).to_string().into_bytes(),
         3..=5 => format!("{}.5", draw.rng.range(-9, 9)).into_bytes(),
         _ => draw.rng.range(0, 30).to_string().into_bytes(),
     }
@@ -67,7 +74,7 @@ fn weight(draw: &mut Draw) -> Vec<u8> {
 }
 
 fn sort(draw: &mut Draw) -> Plan {
-    let mut plan = Plan::of(draw.rng.pick(&["SORT", "SORT", "SORT", "SORT_RO"])).arg(key(draw));
+    let mut plan = Plan::of(draw.rng.pick(&["SORT", "SORT", "SORT", "SORT_RO"])).arg(own_key(draw));
     let (mut alphabetic, mut by, mut unordered, mut stored, mut limited) =
         (false, false, false, false, false);
     for _ in 0..draw.rng.below(5) {
@@ -101,7 +108,7 @@ fn sort(draw: &mut Draw) -> Plan {
     // leaves of them, and what is stored, would depend on it.
     let tied = (alphabetic && by) || unordered;
     if (tied && limited) || (stored && (by || unordered)) {
-        return Plan::of("SORT").arg(key(draw)).arg("ALPHA").undamaged();
+        return Plan::of("SORT").arg(own_key(draw)).arg("ALPHA").undamaged();
     }
     // Redis takes an overflow in an earlier command of the same batch for one of this, and would store nothing.
     let plan = if stored && !alphabetic { plan.arg("ALPHA") } else { plan };

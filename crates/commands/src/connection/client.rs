@@ -604,6 +604,8 @@ mod tests {
             ("CLIENT LIST NOT-CAPA z", "(error) ERR Unknown capa found in the NOT-CAPA filter: z"),
             ("CLIENT KILL ID x", "(error) ERR client-id should be greater than 0"),
             ("CLIENT KILL ID 0", "(error) ERR client-id should be greater than 0"),
+            ("CLIENT KILL TYPE normal ID x y", "(error) ERR client-id should be greater than 0"),
+            ("CLIENT KILL ID 1 x", "(error) ERR syntax error"),
             ("CLIENT KILL MAXAGE 0", "(error) ERR maxage should be greater than 0"),
             ("CLIENT KILL NOT-MAXAGE 1", "(error) ERR syntax error"),
             ("CLIENT KILL USER nobody", "(error) ERR No such user 'nobody'"),

@@ -133,7 +133,8 @@ pub(super) fn parse_list(cx: &Ctx<'_>) -> Result<Filter, Error> {
     if by_ids && let Some(ids) = words.skip(1).iter().map(number::parse_i64).collect() {
         return Ok(Filter { listed: Some(ids), ..Filter::all(false) });
     }
-    parse(cx, Filter::all(false), false).map_err(|error| if by_ids { Error::ClientIdInvalid } else { error })
+    parse(cx, Filter::all(false), Form::List)
+        .map_err(|error| if by_ids { Error::ClientIdInvalid } else { error })
 }
 
 /// The filter of a CLIENT KILL command in the form with options.
@@ -141,13 +142,21 @@ pub(super) fn parse_kill(cx: &Ctx<'_>) -> Result<Filter, Error> {
     let words = cx.argv.skip(2);
     let known = |word| KILL_OPTIONS.iter().any(|name| is(word, name));
     let as_redis = words.len().is_multiple_of(2) && words.iter().step_by(2).all(known);
-    parse(cx, Filter::all(true), as_redis)
+    parse(cx, Filter::all(true), Form::Kill { as_redis })
 }
 
 /// The options of CLIENT KILL in Redis, where each takes one word, and the last of its kind counts.
 const KILL_OPTIONS: [&str; 7] = ["ID", "TYPE", "USER", "ADDR", "LADDR", "SKIPME", "MAXAGE"];
 
-fn parse(cx: &Ctx<'_>, mut filter: Filter, as_redis: bool) -> Result<Filter, Error> {
+/// Whose conditions are parsed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    List,
+    Kill { as_redis: bool },
+}
+
+fn parse(cx: &Ctx<'_>, mut filter: Filter, form: Form) -> Result<Filter, Error> {
+    let as_redis = form == Form::Kill { as_redis: true };
     let mut rest = Rest::new(cx.argv, 2);
     while let Some(option) = rest.next() {
         if is(option, "SKIPME") {
@@ -162,7 +171,7 @@ fn parse(cx: &Ctx<'_>, mut filter: Filter, as_redis: bool) -> Result<Filter, Err
             Some((prefix, name)) if is(prefix, "NOT-") => (true, name),
             _ => (false, option),
         };
-        let parser = Parser { cx, as_redis, negated };
+        let parser = Parser { cx, form, negated };
         let condition = parser.condition(name, &mut rest)?.ok_or(Error::Syntax)?;
         filter.add(condition, negated, as_redis)?;
     }
@@ -171,7 +180,7 @@ fn parse(cx: &Ctx<'_>, mut filter: Filter, as_redis: bool) -> Result<Filter, Err
 
 struct Parser<'p, 'a> {
     cx: &'p Ctx<'a>,
-    as_redis: bool,
+    form: Form,
     negated: bool,
 }
 
@@ -180,8 +189,7 @@ impl Parser<'_, '_> {
     fn condition(&self, name: &[u8], rest: &mut Rest<'_>) -> Result<Option<Condition>, Error> {
         let name = name.to_ascii_lowercase();
         let condition = match name.as_slice() {
-            b"id" if self.as_redis => Condition::Id(vec![redis_id(rest.value()?)?]),
-            b"id" => Condition::Id(ids(rest)?),
+            b"id" => Condition::Id(self.ids(rest)?),
             b"maxage" if !self.negated => Condition::MinAge(positive(rest.value()?, "maxage")?),
             b"idle" if !self.negated => Condition::MinIdle(positive(rest.value()?, "idle")?),
             b"type" => Condition::Kind(kind(rest.value()?)?),
@@ -198,6 +206,20 @@ impl Parser<'_, '_> {
             _ => return Ok(None),
         };
         Ok(Some(condition))
+    }
+
+    /// One number as Redis takes it, or all that follow.
+    fn ids(&self, rest: &mut Rest<'_>) -> Result<Vec<i64>, Error> {
+        if self.form == (Form::Kill { as_redis: true }) {
+            return Ok(vec![redis_id(rest.value()?)?]);
+        }
+        if !self.negated
+            && self.form != Form::List
+            && let Some(first) = rest.peek()
+        {
+            redis_id(first)?;
+        }
+        ids(rest)
     }
 
     /// A set of letters out of `known`.
@@ -227,7 +249,7 @@ fn redis_id(value: &[u8]) -> Result<i64, Error> {
     number::parse_i64(value).filter(|id| *id > 0).ok_or(Error::ClientIdNotPositive)
 }
 
-/// The numbers that follow. There may be none if the option is given again.
+/// The numbers that follow.
 fn ids(rest: &mut Rest<'_>) -> Result<Vec<i64>, Error> {
     let mut ids = Vec::new();
     while let Some(id) = rest.peek().and_then(number::parse_i64) {

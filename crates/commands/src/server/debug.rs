@@ -1,9 +1,10 @@
 //! DEBUG: what tests and people who look for faults need. Refused unless `enable-debug-command` admits the client.
 
 mod digest;
+mod tables;
 
 use carnelian_config::Directive;
-use carnelian_keyspace::{Encoding, Str, Ttl, Value};
+use carnelian_keyspace::{Encoding, ListShape, Str, Ttl, Value};
 use carnelian_resp::{Protocol, number};
 
 use crate::args::{is, text};
@@ -15,6 +16,7 @@ use crate::row::{Flags, Group, Handler, Row};
 use digest::Hash;
 
 const ENABLE: Directive = Directive::named("enable-debug-command");
+const COMPRESS_DEPTH: Directive = Directive::named("list-compress-depth");
 
 pub(crate) static ROWS: &[Row] = &[Row {
     name: "debug",
@@ -49,6 +51,13 @@ static TOOLS: &[Tool] = &[
     },
     Tool { name: "ERROR", words: (1, 1), syntax: "<text>", summary: "Replies an error.", run: error },
     Tool { name: "HELP", words: (0, 0), syntax: "", summary: "", run: list },
+    Tool {
+        name: "HTSTATS-KEY",
+        words: (1, usize::MAX),
+        syntax: "<key> [full]",
+        summary: "Shows the size of the table of a hash, a set or a sorted set, and how it is filled.",
+        run: tables::of_key,
+    },
     Tool {
         name: "LISTPACK",
         words: (1, 1),
@@ -283,12 +292,23 @@ fn describe_object(cx: &mut Ctx<'_>) -> Result<(), Error> {
         _ => item.memory(0),
     };
     let idle = item.idle_seconds(now);
-    let description = format!(
+    let mut description = format!(
         "Value at:0x{:x} refcount:1 encoding:{} serializedlength:{length} lru:{} lru_seconds_idle:{idle}",
         item.key().as_ptr() as usize,
         item.encoding().name(),
         (now / 1000 - idle) & 0xff_ffff,
     );
+    if let Value::List(list) = item.value()
+        && let Some(shape) = list.shape()
+    {
+        let average = list.len() as f64 / shape.nodes as f64;
+        let ListShape { nodes, limit, bytes } = shape;
+        let compresses = i32::from(cx.state.config.int(COMPRESS_DEPTH) != 0);
+        description += &format!(
+            " ql_nodes:{nodes} ql_avg_node:{average:.2} ql_listpack_max:{limit} ql_compressed:{compresses} \
+             ql_uncompressed_size:{bytes}"
+        );
+    }
     cx.out.simple(&description);
     Ok(())
 }
@@ -408,6 +428,33 @@ mod tests {
     }
 
     #[test]
+    fn collections_are_described() {
+        let mut session = allowed();
+        session.check(&[
+            ("CONFIG SET list-max-listpack-size 4 list-compress-depth 1", "OK"),
+            ("RPUSH q 1 2 3 4 5 6 7 8 9 aa bbb ccc ddd", "(integer) 13"),
+            ("CONFIG SET list-max-listpack-size -2", "OK"),
+            ("HSET packed f v", "(integer) 1"),
+            ("CONFIG SET set-max-listpack-entries 0", "OK"),
+            ("SADD s a", "(integer) 1"),
+            ("DEBUG HTSTATS-KEY", "(error) ERR unknown subcommand or wrong number of arguments for 'HTSTATS-KEY'. Try DEBUG HELP."),
+            ("DEBUG HTSTATS-KEY nosuch", "(error) ERR no such key"),
+            (
+                "DEBUG HTSTATS-KEY packed full",
+                "(error) ERR The value stored at the specified key is not represented using an hash table",
+            ),
+        ]);
+        let reply = session.run("DEBUG OBJECT q");
+        let shape = " ql_nodes:4 ql_avg_node:3.25 ql_listpack_max:4 ql_compressed:1 ql_uncompressed_size:65";
+        assert!(reply.ends_with(shape), "{reply}");
+        let reply = session.run("DEBUG HTSTATS-KEY s full");
+        assert!(
+            reply.contains("number of elements: 1\\n different slots: 1\\n max chain length: 1\\n"),
+            "{reply}"
+        );
+    }
+
+    #[test]
     fn the_server_sleeps_and_expiry_rests() {
         let mut session = allowed();
         session.check(&[
@@ -416,6 +463,13 @@ mod tests {
             ("DEBUG SET-ACTIVE-EXPIRE 0", "OK"),
         ]);
         assert_eq!(session.outside.slept_us, 250_000);
+        session.run("SET k v PX 1");
+        session.advance_ms(1000);
+        session.check(&[
+            ("DBSIZE", "(integer) 1"),
+            ("SCAN 0 TYPE list COUNT 100", "1) \"0\"\n2) (empty array)"),
+            ("DBSIZE", "(integer) 0"),
+        ]);
         session.run("SET k v PX 1");
         session.advance_ms(1000);
         session.check(&[("DBSIZE", "(integer) 1"), ("DEBUG SET-ACTIVE-EXPIRE 1", "OK")]);

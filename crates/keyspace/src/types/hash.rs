@@ -247,6 +247,14 @@ impl<'a> HashRef<'a> {
         }
     }
 
+    /// Of a table: how many of its buckets hold how many fields, from none on.
+    pub fn bucket_loads(&self) -> Option<Vec<usize>> {
+        match self.0 {
+            FormRef::Packed(_) => None,
+            FormRef::Large(fields) => Some(fields.bucket_loads()),
+        }
+    }
+
     /// Bytes taken beside the entry; those of a table are estimated from `samples` fields (0: all).
     pub fn memory(&self, samples: usize) -> usize {
         match self.0 {

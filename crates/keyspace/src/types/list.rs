@@ -38,6 +38,17 @@ enum FormRef<'a> {
     Large(&'a Quicklist),
 }
 
+/// How a list of several nodes is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListShape {
+    /// How many nodes there are.
+    pub nodes: usize,
+    /// What list-max-listpack-size was when it became such a list.
+    pub limit: i64,
+    /// Bytes of the listpacks, and of the elements that stand alone.
+    pub bytes: usize,
+}
+
 /// A run of a list's elements.
 #[derive(Clone, Copy, Debug)]
 pub enum ListPart<'a> {
@@ -324,6 +335,18 @@ impl<'a> ListRef<'a> {
         match self.0 {
             FormRef::Packed(_) => Encoding::Listpack,
             FormRef::Large(_) => Encoding::Quicklist,
+        }
+    }
+
+    /// Its nodes, unless it is a single listpack.
+    pub fn shape(&self) -> Option<ListShape> {
+        match self.0 {
+            FormRef::Packed(_) => None,
+            FormRef::Large(list) => Some(ListShape {
+                nodes: list.nodes().len(),
+                limit: list.limit().directive(),
+                bytes: list.nodes().iter().map(Node::size).sum(),
+            }),
         }
     }
 

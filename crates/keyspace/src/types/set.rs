@@ -77,6 +77,14 @@ impl<'a> SetRef<'a> {
         }
     }
 
+    /// Of a table: how many of its buckets hold how many members, from none on.
+    pub fn bucket_loads(&self) -> Option<Vec<usize>> {
+        match self.0 {
+            FormRef::Ints(_) | FormRef::Pack(_) => None,
+            FormRef::Large(members) => Some(members.bucket_loads()),
+        }
+    }
+
     /// Bytes taken beside the entry, estimated from `samples` members where it is large; 0: all.
     pub fn memory(&self, samples: usize) -> usize {
         match self.0 {

@@ -403,6 +403,11 @@ impl Fields {
         Some(unsafe { Block::of(block).entry() })
     }
 
+    /// How many of its buckets hold how many fields, from none on.
+    pub(super) fn bucket_loads(&self) -> Vec<usize> {
+        self.table.bucket_loads().to_vec()
+    }
+
     /// Bytes of the table and the blocks, the latter estimated from `samples` of them (0: all).
     pub(super) fn memory(&self, samples: usize) -> usize {
         let (mut seen, mut bytes, mut cursor) = (0, 0, 0);

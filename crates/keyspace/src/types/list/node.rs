@@ -144,6 +144,14 @@ impl Node {
         }
     }
 
+    /// Bytes of the listpack, or of the element.
+    pub(super) fn size(&self) -> usize {
+        match self {
+            Node::Pack(pack) => pack.size(),
+            Node::Plain(bytes) => bytes.len(),
+        }
+    }
+
     /// Bytes of memory beside the node itself.
     pub(super) fn memory(&self) -> usize {
         match self {

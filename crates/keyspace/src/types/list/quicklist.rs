@@ -44,6 +44,14 @@ impl NodeLimit {
         }
     }
 
+    /// What list-max-listpack-size says for this limit.
+    pub(super) fn directive(self) -> i64 {
+        match i64::try_from(self.count) {
+            Ok(count) => count,
+            Err(_) => -1 - NODE_SIZES.iter().position(|size| *size == self.bytes).map_or(0, |at| at as i64),
+        }
+    }
+
     /// Half of it, for lists that shrink.
     pub(super) fn half(directive: i64) -> NodeLimit {
         let limit = NodeLimit::new(directive);
@@ -146,6 +154,10 @@ impl Quicklist {
     #[inline]
     pub(super) fn set_plain(&mut self, bytes: usize) {
         self.limit.plain = bytes;
+    }
+
+    pub(super) fn limit(&self) -> NodeLimit {
+        self.limit
     }
 
     pub(super) fn nodes(&self) -> &VecDeque<Node> {

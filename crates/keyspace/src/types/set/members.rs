@@ -220,6 +220,11 @@ impl Members {
         Some(unsafe { member(block) })
     }
 
+    /// How many of its buckets hold how many members, from none on.
+    pub(super) fn bucket_loads(&self) -> Vec<usize> {
+        self.table.bucket_loads().to_vec()
+    }
+
     /// Bytes of the table and the blocks, the latter estimated from `samples` of them (0: all).
     pub(super) fn memory(&self, samples: usize) -> usize {
         let most = if samples == 0 { usize::MAX } else { samples };

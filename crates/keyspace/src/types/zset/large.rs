@@ -470,6 +470,11 @@ impl Large {
         copy
     }
 
+    /// How many of its buckets hold how many members, from none on.
+    pub(super) fn bucket_loads(&self) -> Vec<usize> {
+        self.table.bucket_loads().to_vec()
+    }
+
     /// Bytes taken, those of blocks estimated from `samples` of them; 0: all.
     pub(super) fn memory(&self, samples: usize) -> usize {
         /// A bucket has 9 slots in 64 bytes.

@@ -696,7 +696,7 @@ impl Writer {
     /// Tells the owner of an error, and waits a moment. Whether to give up.
     fn fail(&self, error: &io::Error) -> bool {
         let mut queue = self.shared.lock();
-        queue.error = Some(error.to_string());
+        queue.error = Some(reason(error));
         self.shared.failed.store(true, Ordering::Release);
         self.shared.progress.notify_all();
         if queue.stop {
@@ -712,6 +712,15 @@ impl Writer {
             queue = wait.unwrap_or_else(std::sync::PoisonError::into_inner).0;
         }
         false
+    }
+}
+
+/// What the system says, without its number, since clients are told.
+fn reason(error: &io::Error) -> String {
+    let text = error.to_string();
+    match text.rsplit_once(" (os error ") {
+        Some((reason, _)) if error.raw_os_error().is_some() => reason.to_owned(),
+        _ => text,
     }
 }
 

@@ -117,6 +117,46 @@ fn torn_ends_are_cut_and_damage_stops_the_start() {
     assert_eq!(fs::read(&log).expect("still there"), damaged);
 }
 
+/// A log that was closed, and one that rests, has no place where damage looks like a torn write.
+#[test]
+fn a_flipped_bit_at_the_end_of_a_sealed_log_is_found() {
+    for policy in ["always", "everysec", "no"] {
+        let directory = tempfile::tempdir().expect("a directory");
+        let log = directory.path().join("appendonlydir/appendonly.aof.1.incr.aof");
+        let mut server = start(directory.path(), &["--appendfsync", policy]);
+        let mut client = server.connect().expect("it listens");
+        call(&mut client, "SET first 1");
+        call(&mut client, "SET last value");
+        if policy == "everysec" {
+            let begin = Instant::now();
+            let seals = |bytes: &[u8]| bytes.windows(5).filter(|window| window == b"#CRC:").count();
+            while seals(&fs::read(&log).expect("there is a log")) < 2 {
+                assert!(begin.elapsed() < PATIENCE, "the log is not sealed");
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            kill(server);
+        } else {
+            client.send(&["SHUTDOWN"]).expect("sent");
+            server.wait_for_exit(PATIENCE).expect("it is our child").expect("it ends in time");
+        }
+        let sound = fs::read(&log).expect("there is a log");
+        let at = sound.windows(5).rposition(|window| window == b"value").expect("the last command");
+        let mut damaged = sound.clone();
+        damaged[at] ^= 1;
+        fs::write(&log, &damaged).expect("written");
+        let args = ["--port", "0", "--appendonly", "yes", "--dir", directory.path().to_str().expect("UTF-8")];
+        let output =
+            Command::new(env!("CARGO_BIN_EXE_carnelian-server")).args(args).output().expect("it runs");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{policy}: {text}");
+        assert!(text.contains("Bad file format reading the append only file"), "{policy}: {text}");
+        fs::write(&log, &sound).expect("written");
+        let server = start(directory.path(), &["--appendfsync", policy]);
+        let mut client = server.connect().expect("it listens");
+        assert_eq!(call(&mut client, "GET last"), "$5\r\nvalue\r\n");
+    }
+}
+
 #[test]
 fn clients_wait_for_the_disk() {
     let directory = tempfile::tempdir().expect("a directory");

@@ -206,6 +206,13 @@ impl Ctx<'_> {
         }
     }
 
+    /// Logs the running command as it was sent, even if it changed nothing.
+    pub(crate) fn own_effect(&mut self) {
+        if self.state.effects.on {
+            self.state.effects.give(self.keyspace, self.db, self.argv.iter());
+        }
+    }
+
     /// Logs effects that name many things: `head` and as many of `rest` as an effect takes, as often as is needed.
     pub(crate) fn effect_of_many<'w>(&mut self, head: &[&[u8]], rest: impl IntoIterator<Item = &'w [u8]>) {
         if !self.state.effects.on {

@@ -18,7 +18,7 @@ use crate::pause::Pauses;
 use crate::persistence::loading::{self, Target};
 use crate::persistence::{Gate, Persistence, Storage};
 use crate::pubsub::{self, PubSub};
-use crate::row::{Flags, Row};
+use crate::row::{Flags, Group, Row};
 use crate::scripting::Scripting;
 use crate::settings::Settings;
 use crate::stats::Stats;
@@ -384,10 +384,12 @@ impl State {
         error
     }
 
-    /// Whether a command has to wait for the end of a CLIENT PAUSE.
+    /// Whether a command has to wait: for the end of a CLIENT PAUSE, or for the log. Messages are not logged.
     fn is_paused(&self, slot: usize, id: CommandId, argv: Argv<'_>) -> bool {
         self.pauses.is_on() && self.pauses.holds(self.may_replicate(slot, id, argv))
-            || self.persistence.aof.full && self.may_write(slot, id)
+            || self.persistence.aof.full
+                && self.table.command(id).row.group != Group::Pubsub
+                && self.may_replicate(slot, id, argv)
     }
 
     /// Whether a command may change the dataset. EXEC may if a command of its transaction may.

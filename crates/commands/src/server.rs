@@ -115,6 +115,7 @@ fn flushall(cx: &mut Ctx<'_>) -> Result<(), Error> {
     let free = flush_mode(cx)?;
     cx.keyspace.flush_all(free);
     cx.target().flushed_all();
+    cx.own_effect();
     cx.out.ok();
     Ok(())
 }
@@ -122,6 +123,7 @@ fn flushall(cx: &mut Ctx<'_>) -> Result<(), Error> {
 fn flushdb(cx: &mut Ctx<'_>) -> Result<(), Error> {
     let free = flush_mode(cx)?;
     cx.keyspace.flush(cx.db, free);
+    cx.own_effect();
     cx.out.ok();
     Ok(())
 }

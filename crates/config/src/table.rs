@@ -436,7 +436,7 @@ pub static ROWS: &[Row] = &[
     row("protected-mode", "yes", BOOL).acts(),
     row("proto-max-bulk-len", "536870912", memory(1 << 20, I64_MAX)).acts(),
     row("rdb-del-sync-files", "no", BOOL),
-    row("rdb-format", "11", one_of(&["11", "redis-12", "valkey-80"])).acts(),
+    row("rdb-format", "11", one_of(&["redis-10", "11", "redis-12", "valkey-80"])).acts(),
     row("rdb-key-save-delay", "0", int(I32_MIN, I32_MAX)).hidden().acts(),
     row("rdb-save-incremental-fsync", "yes", BOOL),
     row("rdb-version-check", "strict", one_of(&["strict", "relaxed -"])),

@@ -11,7 +11,7 @@ mod scan;
 mod survey;
 mod writer;
 
-pub use base::BaseCommands;
+pub use base::{BaseCommands, BaseOptions};
 pub use checkpoint::{Checkpoint, Checkpoints};
 pub use manifest::{FileInfo, FileKind, Manifest, ManifestError, ManifestFault};
 pub use scan::{Defect, Ending, Fault, Scan, Scanner, Tail, Verdict, Visit};

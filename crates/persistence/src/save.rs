@@ -14,7 +14,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::KeyDelay;
-use crate::aof::BaseCommands;
+use crate::aof::{BaseCommands, BaseOptions};
 use crate::disk::{Disk, DiskFile};
 use crate::rdb::WriteOptions;
 use crate::snapshot::{Access, Assembler, Batch};
@@ -50,8 +50,8 @@ pub struct Plan {
     pub functions: Vec<Vec<u8>>,
     /// Databases that have keys: number, keys, keys with a deadline.
     pub databases: Vec<(usize, usize, usize)>,
-    /// Whether the file holds commands instead: for how many databases, and the time to be noted in it.
-    pub commands: Option<(usize, Option<u64>)>,
+    /// Whether the file holds commands instead, and which.
+    pub commands: Option<BaseOptions>,
     /// Whether the thread gives way to others.
     pub background: bool,
     /// The time that keys take in addition.
@@ -204,7 +204,7 @@ impl Writer {
     fn write(&mut self, batches: &Receiver<Batch>) -> Result<Saved, SaveError> {
         let mut file = at("Failed opening the temp file", self.plan.disk.create(&self.plan.temporary))?;
         let mut assembler = self.begin();
-        let mut commands = self.plan.commands.map(|(databases, time)| BaseCommands::new(databases, time));
+        let mut commands = self.plan.commands.map(BaseCommands::new);
         let mut bytes = 0;
         loop {
             let batch = batches.recv().map_err(|_| SaveError::Cancelled)?;

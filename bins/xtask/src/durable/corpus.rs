@@ -5,8 +5,7 @@ use std::fs;
 
 use anyhow::ensure;
 
-use super::servers::{self, Kind};
-use super::{dataset, view};
+use super::{dataset, servers, view};
 use crate::options::Options;
 use crate::workspace;
 
@@ -15,28 +14,11 @@ const CORPUS: &str = "crates/persistence/tests/corpus";
 /// What a file is made with: a name, and directives of the server.
 const VARIANTS: [(&str, &[&str]); 5] = [
     ("packed", &[]),
-    (
-        "large",
-        &[
-            "--hash-max-listpack-entries",
-            "2",
-            "--zset-max-listpack-entries",
-            "2",
-            "--set-max-intset-entries",
-            "3",
-            "--list-max-listpack-size",
-            "3",
-            "--stream-node-max-entries",
-            "2",
-        ],
-    ),
+    ("large", &[]),
     ("plain", &["--rdbcompression", "no", "--rdbchecksum", "no"]),
     ("lfu", &["--maxmemory", "1gb", "--maxmemory-policy", "allkeys-lfu"]),
     ("lru", &["--maxmemory", "1gb", "--maxmemory-policy", "allkeys-lru"]),
 ];
-/// Sets in listpacks are younger than the oldest server.
-const YOUNGER: [&str; 2] = ["--set-max-listpack-entries", "2"];
-
 /// Makes all files.
 pub(crate) fn run(args: Vec<String>) -> anyhow::Result<()> {
     let mut options = Options::new(args);
@@ -47,14 +29,13 @@ pub(crate) fn run(args: Vec<String>) -> anyhow::Result<()> {
     for binary in &binaries {
         for (variant, directives) in VARIANTS {
             let mut args = [directives, &["--dbfilename", "it.rdb"]].concat();
-            if variant == "large" && binary.kind != Kind::Redis70 {
-                args.extend(YOUNGER);
+            if variant == "large" {
+                args.extend(dataset::large(binary.kind));
             }
             let server = binary.start(&args, None)?;
             let mut client = server.connect()?;
             if variant == "large" {
-                // Large elements of lists get nodes of their own.
-                client.call(&["DEBUG", "QUICKLIST-PACKED-THRESHOLD", "100b"])?;
+                dataset::make_large_elements(&mut client)?;
             }
             dataset::fill(&mut client, binary.kind)?;
             let text = view::dataset(&mut client, binary.kind.has_field_deadlines())?;

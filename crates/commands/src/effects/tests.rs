@@ -152,7 +152,110 @@ fn entries_have_their_ids_and_trimming_its_result() {
         &[&many[..], &["XADD x MAXLEN ~ 3 * a 1"]].concat(),
         &[&format!("XADD x MAXLEN = 4 {}-0 a 1", at(5))],
     );
-    expect(&[&many[..], &["XTRIM x MINID ~ 4"]].concat(), &["XTRIM x MAXLEN = 3"]);
+}
+
+/// The stream has nodes of two entries.
+#[test]
+fn trimming_is_logged_as_redis_does() {
+    let begin: Vec<String> = (1..=7).map(|id| format!("XADD x {id} a 1")).collect();
+    let expect_after = |last: &str, effects: &[&str]| {
+        let lines: Vec<&str> = begin.iter().map(String::as_str).chain([last]).collect();
+        expect(&lines, effects);
+    };
+    let same = |line: &str| expect_after(line, &[line]);
+    // Exactly: as sent.
+    same("XTRIM x MAXLEN 6");
+    same("xtrim x maxlen = 6");
+    same("XTRIM x MINID 0004");
+    same("XTRIM x MINID = 5-1");
+    same("XTRIM x MAXLEN 2 ACKED");
+    same("XTRIM x MINID 3 DELREF");
+    same("XADD x NOMKSTREAM MAXLEN 3 8 a 1");
+    same("XADD x MINID = 8 8-0 a 1");
+    same("XADD x MAXLEN 0 8 a 1");
+    same("XADD x MAXLEN 100 8 a 1");
+    // About: as what it came to.
+    expect_after("XTRIM x MAXLEN ~ 4", &["XTRIM x MAXLEN = 5"]);
+    expect_after("XTRIM x MINID ~ 4", &["XTRIM x MINID = 3-0"]);
+    expect_after("XTRIM x MINID ~ 100", &[&format!("XTRIM x MINID = {0}-{0}", u64::MAX)]);
+    expect_after("XTRIM x MINID ~ 100 LIMIT 5", &["XTRIM x MINID = 5-0"]);
+    expect_after("XADD x MAXLEN ~ 3 8 a 1", &["XADD x MAXLEN = 4 8 a 1"]);
+    expect_after("XADD x MAXLEN ~ 100 8 a 1", &["XADD x MAXLEN = 8 8 a 1"]);
+    expect_after("XADD x MINID ~ 4 8 a 1", &["XADD x MINID = 3-0 8 a 1"]);
+    expect_after("XADD x MINID ~ 1 LIMIT 9 8-* a 1", &["XADD x MINID = 1-0 8-0 a 1"]);
+    expect_after("XADD x MAXLEN ~ 2 DELREF 8 a 1", &["XADD x MAXLEN = 8 DELREF 8 a 1"]);
+    // What changes nothing is not logged, and the default is not named: old servers do not know its name.
+    for line in ["XTRIM x MAXLEN 7", "XTRIM x MINID 1", "XTRIM x MAXLEN ~ 6", "XTRIM x MINID ~ 100 LIMIT 1"] {
+        expect_after(line, &[]);
+    }
+    expect_after("XTRIM x MAXLEN = 6 KEEPREF", &["XTRIM x MAXLEN = 6"]);
+    expect_after("XADD x KEEPREF MAXLEN 6 8 a 1", &["XADD x MAXLEN 6 8 a 1"]);
+    expect_after("XADD x KEEPREF 8 a 1", &["XADD x 8 a 1"]);
+}
+
+#[test]
+fn what_the_peers_have_trimmed_is_read() {
+    let mut session = Session::new();
+    session.engine.replay_effects(true);
+    session.check(&[
+        ("XADD x MAXLEN = 2 LIMIT 10 1-0 a 1", "\"1-0\""),
+        ("XADD x MINID = 18446744073709551615-18446744073709551615 2 a 1", "\"2-0\""),
+        ("XADD x 3 a 1", "\"3-0\""),
+        ("XADD x 4 a 1", "\"4-0\""),
+        ("XTRIM x MINID = 4-0 LIMIT 100", "(integer) 1"),
+    ]);
+}
+
+#[test]
+fn deadlines_that_go_are_logged_as_redis_does() {
+    let begin = ["HSET h f 1 g 2 k 3", "HPEXPIRE h 100000 FIELDS 2 f g"];
+    let expect_after = |lines: &[&str], effects: &[&str]| expect(&[&begin, lines].concat(), effects);
+    for line in [
+        "HPERSIST h FIELDS 1 f",
+        "hpersist h fields 3 f nosuch k",
+        "HPERSIST h FIELDS 2 f f",
+        "HPERSIST h FIELDS 2 g k",
+    ] {
+        expect_after(&[line], &[line]);
+        expect_after(&[line, line], &[]);
+        expect_after(&["MULTI", line, line, "EXEC"], &[line]);
+    }
+    for line in ["HPERSIST h FIELDS 1 k", "HPERSIST h FIELDS 2 k nosuch", "HPERSIST nosuch FIELDS 1 f"] {
+        expect_after(&[line], &[]);
+    }
+    let script = "EVAL \"redis.call('HPERSIST','h','FIELDS',2,'f','x')\" 0";
+    expect_after(&[script], &["HPERSIST h FIELDS 2 f x"]);
+}
+
+#[test]
+fn a_field_that_is_due_is_not_persisted_by_a_replay() {
+    let mut session = Session::with(&[("enable-debug-command", "yes")]);
+    session.run("DEBUG SET-ACTIVE-EXPIRE 0");
+    session.run("HSET h f 1 g 2");
+    session.run("HPEXPIRE h 100000 FIELDS 1 g");
+    session.run("HPEXPIRE h 5 FIELDS 1 f");
+    session.engine.log_effects(true);
+    session.sleep_ms(10);
+    assert_eq!(session.run("HPERSIST h FIELDS 2 f g"), "1) (integer) -2\n2) (integer) 1");
+    let text = String::from_utf8(session.engine.take_effects(Vec::new())).expect("text").replace("\r\n", " ");
+    assert!(text.contains("*5 $8 HPERSIST $1 h $6 FIELDS $1 1 $1 g "), "{text}");
+}
+
+#[test]
+fn flushing_is_logged_even_if_nothing_is_there() {
+    for line in ["FLUSHALL", "FLUSHDB", "flushall ASYNC", "FLUSHDB SYNC"] {
+        expect(&[line], &[line]);
+        expect(&["SET a 1", line], &[line]);
+        expect(&["MULTI", line, "GET a", "EXEC"], &[line]);
+    }
+    expect(
+        &["MULTI", "SET a 1", "FLUSHALL", "FLUSHDB", "EXEC"],
+        &["MULTI", "SET a 1", "FLUSHALL", "FLUSHDB", "EXEC"],
+    );
+    let script = "EVAL \"redis.call('FLUSHDB') redis.call('SET','a',1) redis.call('FLUSHALL','ASYNC')\" 0";
+    expect(&[script], &["MULTI", "FLUSHDB", "SET a 1", "FLUSHALL ASYNC", "EXEC"]);
+    expect(&["EVAL \"redis.set_repl(redis.REPL_NONE) redis.call('FLUSHALL')\" 0"], &[]);
+    expect(&["FLUSHALL what"], &[]);
 }
 
 #[test]

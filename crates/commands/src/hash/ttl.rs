@@ -307,11 +307,14 @@ fn hpersist(cx: &mut Ctx<'_>) -> Result<(), Error> {
     let fields = options::fields(argv, 2, NOT_POSITIVE)?;
     let mut guard = cx.keyspace.write(cx.db, key);
     let mut changed = Changed::new(&cx.state.effects);
+    let mut met_due = false;
     cx.out.array(fields.len());
     let out = &mut *cx.out;
     guard.edit(|hash: &mut Hash, space| {
         for field in fields.map(|i| argv.arg(i)) {
-            let found = hash.view().get(field).filter(|field| field.is_live(now));
+            let there = hash.view().get(field);
+            let found = there.filter(|field| field.is_live(now));
+            met_due |= there.is_some() && found.is_none();
             out.integer(match found.as_ref().map(Field::deadline) {
                 Some(Some(_)) => {
                     hash.set_deadline(space, field, None);
@@ -324,6 +327,9 @@ fn hpersist(cx: &mut Ctx<'_>) -> Result<(), Error> {
         }
     })?;
     commit(guard, PERSIST_EVENT, usize::from(changed.count > 0));
-    effect_of_deadline(cx, None, &changed.fields);
+    if met_due {
+        // Where it is replayed, nothing is due.
+        effect_of_deadline(cx, None, &changed.fields);
+    }
     Ok(())
 }

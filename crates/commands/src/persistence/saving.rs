@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use carnelian_config::{Directive, ShutdownFlags};
 use carnelian_persistence::KeyDelay;
+use carnelian_persistence::aof::BaseOptions;
 use carnelian_persistence::rdb::{Format, WriteOptions, Writer};
 use carnelian_persistence::save::{Plan, Save, SaveError, Saved};
 use carnelian_persistence::snapshot::{Access, Capture};
@@ -203,6 +204,23 @@ impl Target<'_> {
         self.keyspace.now() / 1000
     }
 
+    /// How a file is written, and in which format payloads in it are if it holds commands.
+    fn write_options(&self) -> (WriteOptions, Format) {
+        let config = &self.state.config;
+        let wanted = Format::named(config.word(FORMAT)).expect("the directive takes the names of formats");
+        let timed = (0..self.keyspace.databases()).any(|db| self.keyspace.timed_hashes(db) > 0);
+        let format = if timed { wanted.with_field_deadlines() } else { wanted };
+        if format != wanted {
+            log::info!(
+                "Fields of hashes have deadlines, so the file will have a newer version than rdb-format says."
+            );
+        }
+        let options =
+            WriteOptions { format, compress: config.flag(COMPRESSION), checksum: config.flag(CHECKSUM) };
+        // Values that become payloads have no deadlines, and both lines take version 11.
+        (options, if wanted == Format::Redis10 { wanted } else { Format::Common })
+    }
+
     /// What the file is to be, and where.
     fn plan(&mut self, purpose: Purpose, target: PathBuf, as_commands: bool) -> Plan {
         let pid = self.links.identity().pid;
@@ -210,15 +228,9 @@ impl Target<'_> {
         let temporary =
             if is_base { format!("temp-rewriteaof-bg-{pid}.aof") } else { format!("temp-{pid}.rdb") };
         let allocated = self.links.process().allocated + self.keyspace.memory().used as u64;
+        let (options, payloads) = self.write_options();
         let config = &self.state.config;
         let databases = 0..self.keyspace.databases();
-        let timed = databases.clone().any(|db| self.keyspace.timed_hashes(db) > 0);
-        let format = Format::named(config.word(FORMAT)).expect("the directive takes the names of formats");
-        let options = WriteOptions {
-            format: if timed { format.with_field_deadlines() } else { format },
-            compress: config.flag(COMPRESSION),
-            checksum: config.flag(CHECKSUM),
-        };
         let now_ms = self.keyspace.now();
         let access = match config.word(MAXMEMORY_POLICY) {
             policy if policy.ends_with("-lru") => Access::Idle(now_ms),
@@ -232,7 +244,11 @@ impl Target<'_> {
             ("used-mem", allocated.to_string()),
             ("aof-base", u8::from(is_base).to_string()),
         ];
-        let stamp = config.flag(TIMESTAMPS).then_some(now_ms / 1000);
+        let commands = BaseOptions {
+            databases: self.keyspace.databases(),
+            written_s: config.flag(TIMESTAMPS).then_some(now_ms / 1000),
+            payloads,
+        };
         let delay = KeyDelay(config.int(KEY_DELAY));
         let counts = |db| (db, self.keyspace.len(db), self.keyspace.volatile_len(db));
         Plan {
@@ -251,7 +267,7 @@ impl Target<'_> {
                 .map(Library::code)
                 .map(Into::into)
                 .collect(),
-            commands: as_commands.then_some((self.keyspace.databases(), stamp)),
+            commands: as_commands.then_some(commands),
             background: purpose != Purpose::Foreground,
             delay,
         }

@@ -1,5 +1,6 @@
 //! Saving and loading through commands, on a disk that fails when it is told to.
 
+mod disk_faults;
 mod power_cuts;
 
 use std::path::Path;

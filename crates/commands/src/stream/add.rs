@@ -1,8 +1,8 @@
 //! XADD, XTRIM and XSETID.
 
 use carnelian_keyspace::stream::{StreamId, TooLarge, Trim};
-use carnelian_keyspace::{Event, Stream};
-use carnelian_resp::OwnedArgv;
+use carnelian_keyspace::{Event, Stream, Value};
+use carnelian_resp::{Argv, OwnedArgv};
 
 use super::id::{self, NewId};
 use super::options::{self, AddOrTrim};
@@ -80,27 +80,37 @@ fn xadd(cx: &mut Ctx<'_>) -> Result<(), Error> {
         }
     };
     const ADDED: Event = Event::stream("xadd");
-    let len = held(&guard)?.map_or(0, |stream| stream.log().len());
     guard.commit(if trimmed > 0 { &[ADDED, TRIMMED] } else { &[ADDED] });
-    let trim = trim.filter(|_| trimmed > 0);
-    if trim.is_some() || !is_exact {
-        effect_of_adding(cx, id, first, trim, len);
+    if !is_exact || !options::are_plain(options_of(cx.argv, first - 1), trim.as_ref()) {
+        effect(cx, "XADD", first - 1, trim.as_ref(), (!is_exact).then_some(id));
     }
     reply_id(cx.out, id);
     Ok(())
 }
 
-/// Logs an entry with its ID, and a trimming with what it came to.
-fn effect_of_adding(cx: &mut Ctx<'_>, id: StreamId, first: usize, trim: Option<Trim>, len: u64) {
+/// The arguments before `end` and behind the key.
+fn options_of(argv: Argv<'_>, end: usize) -> impl Iterator<Item = &[u8]> {
+    argv.iter().take(end).skip(2)
+}
+
+/// Logs XADD or XTRIM, with a trimming as what it came to. Options end before the argument `end`, where the ID stands that
+/// has become `id`, if it was not complete.
+fn effect(cx: &mut Ctx<'_>, name: &str, end: usize, trim: Option<&Trim>, id: Option<StreamId>) {
     if !cx.logs_effects() {
         return;
     }
-    let mut words = OwnedArgv::from_slices(&[b"XADD", cx.arg(1)]);
-    if let Some(trim) = trim {
-        options::push_exact(&mut words, &trim, len);
+    let mut words = OwnedArgv::from_slices(&[name.as_bytes(), cx.arg(1)]);
+    if let Some(item) = cx.keyspace.peek(cx.db, cx.key(1))
+        && let Value::Stream(stream) = item.value()
+    {
+        options::push_exact(&mut words, options_of(cx.argv, end), trim, stream.log());
     }
-    id.with_text(|text| words.push(text));
-    cx.argv.skip(first).iter().for_each(|word| words.push(word));
+    let mut rest = end;
+    if let Some(id) = id {
+        id.with_text(|text| words.push(text));
+        rest += 1;
+    }
+    cx.argv.skip(rest).iter().for_each(|word| words.push(word));
     cx.effect_of(&words);
 }
 
@@ -131,22 +141,15 @@ fn xtrim(cx: &mut Ctx<'_>) -> Result<(), Error> {
         match deleted {
             0 => guard.unchanged(),
             _ => {
-                let len = held(&guard)?.map_or(0, |stream| stream.log().len());
                 guard.commit_many(&[TRIMMED], deleted);
-                effect_of_trimming(cx, &trim, len);
+                if !options::are_plain(options_of(cx.argv, cx.argv.len()), Some(&trim)) {
+                    effect(cx, "XTRIM", cx.argv.len(), Some(&trim), None);
+                }
             }
         }
     }
     cx.out.integer(deleted as i64);
     Ok(())
-}
-
-fn effect_of_trimming(cx: &mut Ctx<'_>, trim: &Trim, len: u64) {
-    if cx.logs_effects() {
-        let mut words = OwnedArgv::from_slices(&[b"XTRIM", cx.arg(1)]);
-        options::push_exact(&mut words, trim, len);
-        cx.effect_of(&words);
-    }
 }
 
 pub(super) const XSETID: Row = Row {

@@ -1,7 +1,7 @@
 //! The options that XADD and XTRIM share: how far to trim, and what pending entries need.
 
 use carnelian_config::{Config, Directive};
-use carnelian_keyspace::stream::{References, Trim, TrimTo};
+use carnelian_keyspace::stream::{Log, References, StreamId, Trim, TrimTo};
 use carnelian_resp::{Argv, OwnedArgv};
 
 use super::id::{self, NewId};
@@ -25,29 +25,41 @@ pub(super) fn references(word: &[u8]) -> Option<References> {
     words.into_iter().find(|(name, _)| is(word, name)).map(|(_, references)| references)
 }
 
-/// Appends the options by which a stream is trimmed in the same way wherever its nodes begin and end: down to `len`
-/// entries, since it is always the first ones that go, unless there are some that have to stay.
-pub(super) fn push_exact(words: &mut OwnedArgv, trim: &Trim, len: u64) {
-    let to = match trim.references {
-        References::Acknowledged => trim.to,
-        References::Keep | References::Drop => TrimTo::Len(len),
-    };
-    match to {
-        TrimTo::Id(id) => {
-            words.push(b"MINID");
+/// Whether options do the same everywhere and always, and are known to old servers: they say what to do exactly, and do
+/// not say KEEPREF, which is the default.
+pub(super) fn are_plain<'a>(mut options: impl Iterator<Item = &'a [u8]>, trim: Option<&Trim>) -> bool {
+    !trim.is_some_and(|trim| trim.approximate) && !options.any(|word| is(word, "KEEPREF"))
+}
+
+/// Appends options of XADD or XTRIM, of which approximate ones become what they came to, and LIMIT nothing. `log` is the
+/// stream's after the trimming.
+pub(super) fn push_exact<'a>(
+    words: &mut OwnedArgv,
+    mut options: impl Iterator<Item = &'a [u8]>,
+    trim: Option<&Trim>,
+    log: &Log,
+) {
+    while let Some(word) = options.next() {
+        if is(word, "LIMIT") {
+            options.next();
+        } else if word == b"~" {
+            options.next();
             words.push(b"=");
-            id.with_text(|text| words.push(text));
-        }
-        TrimTo::Len(len) => {
-            words.push(b"MAXLEN");
-            words.push(b"=");
-            words.push(itoa::Buffer::new().format(len).as_bytes());
+            push_result(words, trim.expect("an operator belongs to a threshold"), log);
+        } else if !is(word, "KEEPREF") {
+            words.push(word);
         }
     }
-    match trim.references {
-        References::Keep => {}
-        References::Drop => words.push(b"DELREF"),
-        References::Acknowledged => words.push(b"ACKED"),
+}
+
+/// Down to where a stream has been trimmed, in the terms in which it was asked for.
+fn push_result(words: &mut OwnedArgv, trim: &Trim, log: &Log) {
+    match trim.to {
+        TrimTo::Len(_) => words.push(itoa::Buffer::new().format(log.len()).as_bytes()),
+        TrimTo::Id(_) => {
+            let first = if log.len() == 0 { StreamId::MAX } else { log.first_id() };
+            first.with_text(|text| words.push(text));
+        }
     }
 }
 

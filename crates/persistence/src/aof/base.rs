@@ -12,6 +12,17 @@ use crate::rdb::{Error, Format, LoadOptions, Loader, dump};
 /// Elements of one command.
 const ELEMENTS: usize = 64;
 
+/// What commands are made, and of what.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct BaseOptions {
+    /// How many databases there are.
+    pub databases: usize,
+    /// When they are written, in Unix seconds, if that is to be told.
+    pub written_s: Option<u64>,
+    /// The format of RESTORE's payloads.
+    pub payloads: Format,
+}
+
 /// Turns a dump into commands.
 pub struct BaseCommands {
     loader: Loader,
@@ -24,6 +35,7 @@ pub struct BaseCommands {
 /// Commands as bytes.
 #[derive(Default)]
 struct Commands {
+    payloads: Format,
     out: Vec<u8>,
     /// The database that is selected.
     db: Option<usize>,
@@ -34,9 +46,10 @@ struct Commands {
 }
 
 impl BaseCommands {
-    /// Commands for a dump of so many databases. `written_s`: says when, in Unix seconds.
-    pub fn new(databases: usize, written_s: Option<u64>) -> BaseCommands {
-        let mut commands = Commands::default();
+    /// Commands for a dump.
+    pub fn new(options: BaseOptions) -> BaseCommands {
+        let BaseOptions { databases, written_s, payloads } = options;
+        let mut commands = Commands { payloads, ..Commands::default() };
         if let Some(seconds) = written_s {
             commands.out.extend_from_slice(format!("#TS:{seconds}\r\n").as_bytes());
         }
@@ -126,7 +139,7 @@ impl Commands {
                 });
             }
             value @ Value::Stream(_) => {
-                self.put(&[b"RESTORE", key, b"0", &dump(&value, Format::Common, true)]);
+                self.put(&[b"RESTORE", key, b"0", &dump(&value, self.payloads, true)]);
             }
         }
         self.end();
@@ -190,7 +203,8 @@ mod tests {
             writer.entry(&entry).expect("there are no fields");
         }
         let file = writer.finish();
-        let mut base = BaseCommands::new(4, None);
+        let mut base =
+            BaseCommands::new(BaseOptions { databases: 4, written_s: None, payloads: Format::Common });
         let mut out = Vec::new();
         for byte in &file {
             out.extend(base.feed(&[*byte]).expect("it is a dump"));

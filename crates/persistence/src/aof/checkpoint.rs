@@ -128,6 +128,11 @@ impl Checkpoints {
         self.offset - self.start
     }
 
+    /// Whether a checkpoint that is written now says that everything before it is on disk.
+    pub(super) fn vouches(&self) -> bool {
+        self.durable == self.offset
+    }
+
     /// Everything so far is on disk.
     pub fn synced(&mut self) {
         self.durable = self.offset;

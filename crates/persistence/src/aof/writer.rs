@@ -7,7 +7,9 @@
 //! disk, and after a pause everything behind that is written again. Until that works, [`Log::error`] tells why not.
 //!
 //! A checkpoint stands behind every 64 KiB, and before each sync, unless so little was written since the last one that it
-//! lies within one page: that is written as a whole or not at all, and gets its checkpoint with what follows.
+//! lies within one page: that is written as a whole or not at all, and gets its checkpoint with what follows. A log that
+//! has rested, or is closed, is sealed: behind the last checkpoint stands another one, which says that everything before it
+//! was on disk, so that nothing which is wrong there can be mistaken for a torn write.
 
 use std::collections::VecDeque;
 use std::io;
@@ -310,14 +312,19 @@ struct Target {
     durable: Checkpoints,
     /// The checkpoint that is due.
     line: Vec<u8>,
+    /// The last line is a checkpoint that directly follows another one, and says that everything before it is on disk; or
+    /// there is nothing.
+    sealed: bool,
 }
 
 impl Target {
     fn new(disk: Arc<dyn Disk>, directory: PathBuf, file: Box<dyn DiskFile>, at: Checkpoints) -> Target {
-        Target { disk, directory, file, durable: at.clone(), checkpoints: at, line: Vec::new() }
+        let sealed = at.offset() == 0;
+        Target { disk, directory, file, durable: at.clone(), checkpoints: at, line: Vec::new(), sealed }
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.sealed = false;
         self.file.write_all(bytes)?;
         self.checkpoints.add(bytes);
         if self.checkpoints.pending() >= SEGMENT { self.checkpoint() } else { Ok(()) }
@@ -325,8 +332,21 @@ impl Target {
 
     fn checkpoint(&mut self) -> io::Result<()> {
         self.line.clear();
+        // Whatever happens to this line, the one before it covers the commands.
+        let seals = self.checkpoints.pending() == 0 && self.checkpoints.vouches();
         self.checkpoints.write(&mut self.line);
-        self.file.write_all(&self.line)
+        self.file.write_all(&self.line)?;
+        self.sealed = seals;
+        Ok(())
+    }
+
+    /// Lets a checkpoint follow what is on disk, and puts that on disk too.
+    fn seal(&mut self) -> io::Result<()> {
+        if self.sealed {
+            return Ok(());
+        }
+        self.checkpoint()?;
+        self.sync(false)
     }
 
     /// To be called before bytes are written that get a sync of their own: what lies before them gets its checkpoint if
@@ -352,6 +372,7 @@ impl Target {
     /// Goes back to what is on disk.
     fn rewind(&mut self) -> io::Result<()> {
         self.checkpoints = self.durable.clone();
+        self.sealed = false;
         self.file.truncate(self.durable.offset())
     }
 
@@ -365,6 +386,7 @@ impl Target {
         self.file = file;
         self.checkpoints = Checkpoints::at(0);
         self.durable = Checkpoints::at(0);
+        self.sealed = true;
         Ok(())
     }
 }
@@ -434,7 +456,11 @@ impl Writer {
                 since_sync.elapse();
             }
             let must_sync = round.flush || round.stop || round.policy == Policy::Always;
-            if let Err(error) = self.work(round.jobs, must_sync, round.policy, &mut since_sync) {
+            let mut worked = self.work(round.jobs, must_sync, round.policy, &mut since_sync);
+            if round.stop {
+                worked = worked.and_then(|()| self.target.seal().map_err(|error| (error, VecDeque::new())));
+            }
+            if let Err(error) = worked {
                 self.recover(error, &mut since_sync);
             }
             self.report(round.flush);
@@ -450,11 +476,12 @@ impl Writer {
         let mut queue = shared.lock();
         loop {
             let unsynced = self.target.durable.offset() < self.target.checkpoints.offset();
+            let without = self.target.checkpoints.pending() > 0;
             let left = match queue.policy {
-                Policy::EverySecond if unsynced => since_sync.left(),
-                // A checkpoint may be missing.
-                Policy::Always if self.target.checkpoints.pending() > 0 => since_sync.left(),
-                Policy::Always if unsynced => Duration::ZERO,
+                Policy::Always if unsynced && !without => Duration::ZERO,
+                // A checkpoint may be missing, or the seal.
+                Policy::Always | Policy::EverySecond if unsynced || !self.target.sealed => since_sync.left(),
+                Policy::Never if without => since_sync.left(),
                 _ => Duration::MAX,
             };
             if !queue.jobs.is_empty() || queue.flush || queue.stop || left.is_zero() {
@@ -504,11 +531,26 @@ impl Writer {
                 return Err((error, jobs));
             }
         }
+        self.complete(group, must_sync, policy, since_sync).map_err(|error| (error, jobs))
+    }
+
+    /// After so many bytes were written: syncs if that is due, or sees to it that a log that rests is complete.
+    fn complete(
+        &mut self,
+        group: u64,
+        must_sync: bool,
+        policy: Policy,
+        since_sync: &mut Clock,
+    ) -> io::Result<()> {
         let unsynced = self.target.checkpoints.offset() - self.target.durable.offset();
-        let due = policy != Policy::Never && since_sync.left().is_zero();
-        if must_sync || due || unsynced > MAX_UNSYNCED {
-            let idle = group == 0 || since_sync.left().is_zero();
-            self.sync(idle, policy, since_sync).map_err(|error| (error, jobs))?;
+        let due = since_sync.left().is_zero();
+        if must_sync || unsynced > MAX_UNSYNCED || due && policy != Policy::Never {
+            return self.sync(group == 0 || due, policy, since_sync);
+        }
+        if due && self.target.checkpoints.pending() > 0 {
+            self.target.checkpoint()?;
+            self.shared.file_size.store(self.target.checkpoints.offset(), Ordering::Relaxed);
+            since_sync.restart();
         }
         Ok(())
     }
@@ -525,9 +567,13 @@ impl Writer {
     }
 
     fn sync(&mut self, idle: bool, policy: Policy, since_sync: &mut Clock) -> io::Result<()> {
-        if self.target.durable.offset() == self.target.checkpoints.offset()
-            && (!idle || self.target.checkpoints.pending() == 0)
-        {
+        let nothing_new = self.target.durable.offset() == self.target.checkpoints.offset()
+            && (!idle || self.target.checkpoints.pending() == 0);
+        if nothing_new {
+            if idle && since_sync.left().is_zero() {
+                self.target.seal()?;
+                self.shared.file_size.store(self.target.checkpoints.offset(), Ordering::Relaxed);
+            }
             since_sync.restart();
             return Ok(());
         }
@@ -650,7 +696,7 @@ impl Writer {
     /// Tells the owner of an error, and waits a moment. Whether to give up.
     fn fail(&self, error: &io::Error) -> bool {
         let mut queue = self.shared.lock();
-        queue.error = Some(error.to_string());
+        queue.error = Some(reason(error));
         self.shared.failed.store(true, Ordering::Release);
         self.shared.progress.notify_all();
         if queue.stop {
@@ -666,6 +712,15 @@ impl Writer {
             queue = wait.unwrap_or_else(std::sync::PoisonError::into_inner).0;
         }
         false
+    }
+}
+
+/// What the system says, without its number, since clients are told.
+fn reason(error: &io::Error) -> String {
+    let text = error.to_string();
+    match text.rsplit_once(" (os error ") {
+        Some((reason, _)) if error.raw_os_error().is_some() => reason.to_owned(),
+        _ => text,
     }
 }
 

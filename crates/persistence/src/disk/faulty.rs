@@ -11,6 +11,9 @@ use std::time::Duration;
 
 use super::{Disk, DiskFile};
 
+/// What Unix systems call a full disk.
+const ENOSPC: i32 = 28;
+
 /// The disk. Clones are the same disk; the empty path and `/` are there from the beginning.
 #[derive(Clone)]
 pub struct FaultyDisk(Arc<Mutex<State>>);
@@ -161,7 +164,7 @@ impl State {
         }
         let fits = self.free().min(bytes.len());
         self.files[file].now.extend_from_slice(&bytes[..fits]);
-        if fits < bytes.len() { Err(ErrorKind::StorageFull.into()) } else { Ok(()) }
+        if fits < bytes.len() { Err(io::Error::from_raw_os_error(ENOSPC)) } else { Ok(()) }
     }
 }
 

@@ -14,7 +14,7 @@ const INT_TEXT: usize = 11;
 
 /// The deadlines of a hash's fields cannot be written in the chosen format.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("version 11 of the format knows no deadlines of fields")]
+#[error("the format knows no deadlines of fields")]
 pub struct FieldDeadlines;
 
 /// Bytes in the making.
@@ -113,7 +113,7 @@ impl Encoder {
         Ok(match value {
             Value::Str(_) => kind::STRING,
             Value::List(_) => kind::LIST,
-            Value::Set(set) => match set_packing(set) {
+            Value::Set(set) => match set_packing(set, format) {
                 Some((Packing::SetInts, _)) => kind::SET_INTS,
                 Some(_) => kind::SET_PACK,
                 None => kind::SET,
@@ -121,7 +121,7 @@ impl Encoder {
             Value::SortedSet(set) if set.packed().is_some() => kind::SORTED_SET_PACK,
             Value::SortedSet(_) => kind::SORTED_SET,
             Value::Hash(hash) => HashForm::of(hash, format)?.kind(),
-            Value::Stream(_) => kind::STREAM,
+            Value::Stream(_) => format.stream_kind(),
         })
     }
 
@@ -134,13 +134,13 @@ impl Encoder {
             },
             Value::Str(string) => string.with_bytes(|bytes| self.string(bytes)),
             Value::List(list) => self.list(list),
-            Value::Set(set) => self.set(set),
+            Value::Set(set) => self.set(set, format),
             Value::SortedSet(set) => self.sorted_set(set),
             Value::Hash(hash) => {
                 let form = HashForm::of(hash, format)?;
                 self.hash(hash, form);
             }
-            Value::Stream(stream) => self.stream(stream),
+            Value::Stream(stream) => self.stream(stream, format),
         }
         Ok(())
     }
@@ -160,8 +160,8 @@ impl Encoder {
         self.string(bytes);
     }
 
-    fn set(&mut self, set: &SetRef<'_>) {
-        if let Some((_, bytes)) = set_packing(set) {
+    fn set(&mut self, set: &SetRef<'_>, format: Format) {
+        if let Some((_, bytes)) = set_packing(set, format) {
             return self.string(bytes);
         }
         self.count(set.len());
@@ -228,7 +228,7 @@ impl Encoder {
         }
     }
 
-    fn stream(&mut self, stream: &Stream) {
+    fn stream(&mut self, stream: &Stream, format: Format) {
         let log = stream.log();
         self.count(log.node_count());
         for (id, bytes) in log.nodes() {
@@ -243,7 +243,7 @@ impl Encoder {
         self.count(stream.groups().len());
         for (name, group) in stream.groups().iter() {
             self.string(name);
-            self.group(group);
+            self.group(group, format);
         }
     }
 
@@ -252,7 +252,7 @@ impl Encoder {
         self.length(id.seq);
     }
 
-    fn group(&mut self, group: &Group) {
+    fn group(&mut self, group: &Group, format: Format) {
         let all = |consumer| group.pending(StreamId::MIN, StreamId::MAX, consumer);
         self.id(group.last_id);
         self.length(group.read.unwrap_or(-1) as u64);
@@ -264,7 +264,7 @@ impl Encoder {
         }
         self.count(group.consumers().len());
         for (id, consumer) in group.consumers() {
-            self.consumer(consumer.name(), consumer.seen_at, consumer.active_at);
+            self.consumer(consumer.name(), consumer.seen_at, consumer.active_at, format);
             self.count(consumer.pending_len());
             for (id, _) in all(Some(id)) {
                 self.bytes(&id.to_bytes());
@@ -275,18 +275,23 @@ impl Encoder {
 
 impl Encoder {
     /// A consumer of a group, before what is pending for it.
-    pub(crate) fn consumer(&mut self, name: &[u8], seen_at: u64, active_at: Option<u64>) {
+    pub(crate) fn consumer(&mut self, name: &[u8], seen_at: u64, active_at: Option<u64>, format: Format) {
         self.string(name);
         self.bytes(&seen_at.to_le_bytes());
-        let active = active_at.map_or(-1, |at| at as i64);
-        self.bytes(&active.to_le_bytes());
+        if format.has_active_times() {
+            let active = active_at.map_or(-1, |at| at as i64);
+            self.bytes(&active.to_le_bytes());
+        }
     }
 }
 
-fn set_packing<'a>(set: &SetRef<'a>) -> Option<(Packing, &'a [u8])> {
+/// The packed form in which a set is written, if it has one that the format knows.
+fn set_packing<'a>(set: &SetRef<'a>, format: Format) -> Option<(Packing, &'a [u8])> {
     let bytes = set.packed()?;
-    let is_ints = set.encoding() == carnelian_keyspace::Encoding::Intset;
-    Some((if is_ints { Packing::SetInts } else { Packing::Set }, bytes))
+    if set.encoding() == carnelian_keyspace::Encoding::Intset {
+        return Some((Packing::SetInts, bytes));
+    }
+    format.has_set_packs().then_some((Packing::Set, bytes))
 }
 
 /// How a hash is written.
@@ -321,7 +326,7 @@ impl HashForm {
     pub(crate) fn of_table(earliest: Option<u64>, format: Format) -> Result<HashForm, FieldDeadlines> {
         match (earliest, format) {
             (None, _) => Ok(HashForm::Table),
-            (Some(_), Format::Common) => Err(FieldDeadlines),
+            (Some(_), Format::Redis10 | Format::Common) => Err(FieldDeadlines),
             (Some(at), Format::Redis12) => Ok(HashForm::Timed(at)),
             (Some(_), Format::Valkey80) => Ok(HashForm::Valkey),
         }

@@ -79,6 +79,9 @@ impl Version {
 /// What is written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Format {
+    /// Version 10, of Redis 7.0. It knows no deadlines of fields, no sets in listpacks, and of a stream's consumers not
+    /// when they last got something.
+    Redis10,
     /// Version 11, the newest that both lines load. It knows no deadlines of fields.
     #[default]
     Common,
@@ -92,6 +95,7 @@ impl Format {
     /// From the value of the directive `rdb-format`.
     pub fn named(name: &str) -> Option<Format> {
         match name {
+            "redis-10" => Some(Format::Redis10),
             "11" => Some(Format::Common),
             "redis-12" => Some(Format::Redis12),
             "valkey-80" => Some(Format::Valkey80),
@@ -102,6 +106,7 @@ impl Format {
     /// The version that is written.
     pub fn version(self) -> Version {
         match self {
+            Format::Redis10 => Version::Redis(10),
             Format::Common => Version::Redis(11),
             Format::Redis12 => Version::Redis(12),
             Format::Valkey80 => Version::Valkey(VALKEY),
@@ -112,9 +117,24 @@ impl Format {
     #[must_use]
     pub fn with_field_deadlines(self) -> Format {
         match self {
-            Format::Common => Format::Redis12,
+            Format::Redis10 | Format::Common => Format::Redis12,
             other => other,
         }
+    }
+
+    /// Whether sets may be listpacks.
+    pub(super) fn has_set_packs(self) -> bool {
+        self != Format::Redis10
+    }
+
+    /// Whether it is told when a consumer last got something.
+    pub(super) fn has_active_times(self) -> bool {
+        self != Format::Redis10
+    }
+
+    /// The type of a stream.
+    pub(super) fn stream_kind(self) -> u8 {
+        if self.has_active_times() { kind::STREAM } else { kind::STREAM_2 }
     }
 }
 
@@ -146,6 +166,7 @@ pub(crate) mod kind {
     pub(crate) const HASH_PACK: u8 = 16;
     pub(crate) const SORTED_SET_PACK: u8 = 17;
     pub(crate) const LIST: u8 = 18;
+    pub(crate) const STREAM_2: u8 = 19;
     pub(crate) const SET_PACK: u8 = 20;
     pub(crate) const STREAM: u8 = 21;
     pub(crate) const VALKEY_HASH: u8 = 22;
@@ -216,7 +237,7 @@ impl Form {
             kind::HASH_PACK => Form::HashPack,
             kind::SORTED_SET_PACK => Form::SortedSetPack,
             kind::LIST => Form::Quicklist2,
-            19 => Form::Stream(2),
+            kind::STREAM_2 => Form::Stream(2),
             kind::SET_PACK => Form::SetPack,
             kind::STREAM => Form::Stream(3),
             kind::VALKEY_HASH if !redis => Form::ValkeyHash,
@@ -308,10 +329,12 @@ mod tests {
     }
 
     #[test]
-    fn field_deadlines_raise_the_common_format() {
+    fn field_deadlines_raise_the_formats_that_know_none() {
+        assert_eq!(Format::Redis10.with_field_deadlines(), Format::Redis12);
         assert_eq!(Format::Common.with_field_deadlines(), Format::Redis12);
         assert_eq!(Format::Valkey80.with_field_deadlines(), Format::Valkey80);
         assert_eq!(Format::named("redis-12"), Some(Format::Redis12));
+        assert_eq!(Format::named("redis-10"), Some(Format::Redis10));
         assert_eq!(Format::named("12"), None);
     }
 

@@ -99,6 +99,7 @@ enum LargeForm {
 
 #[derive(Debug)]
 struct StreamParts {
+    format: Format,
     shape: StreamShape,
     /// Encoded.
     nodes: BTreeMap<StreamId, Vec<u8>>,
@@ -131,8 +132,8 @@ impl Large {
             }
             Shape::Stream(shape) => {
                 let (nodes, pending) = (shape.nodes, vec![Vec::new(); shape.groups.len()]);
-                let parts = StreamParts { shape, nodes: BTreeMap::new(), pending };
-                (kind::STREAM, LargeForm::Stream(Box::new(parts)), nodes)
+                let parts = StreamParts { format, shape, nodes: BTreeMap::new(), pending };
+                (format.stream_kind(), LargeForm::Stream(Box::new(parts)), nodes)
             }
         };
         let mut large = Large { kind, out: Vec::new(), form, leads: false };
@@ -253,12 +254,12 @@ impl StreamParts {
         encoder.length(groups.len() as u64);
         for (group, pending) in groups.iter().zip(&mut self.pending) {
             pending.sort_unstable();
-            write_group(encoder, group, pending);
+            write_group(encoder, group, pending, self.format);
         }
     }
 }
 
-fn write_group(encoder: &mut Encoder, group: &GroupShape, pending: &[PendingEntry]) {
+fn write_group(encoder: &mut Encoder, group: &GroupShape, pending: &[PendingEntry], format: Format) {
     encoder.string(&group.name);
     encoder.id(group.last_id);
     encoder.length(group.read.unwrap_or(-1) as u64);
@@ -273,7 +274,7 @@ fn write_group(encoder: &mut Encoder, group: &GroupShape, pending: &[PendingEntr
     }
     encoder.length(group.consumers.len() as u64);
     for consumer in &group.consumers {
-        encoder.consumer(&consumer.name, consumer.seen_at, consumer.active_at);
+        encoder.consumer(&consumer.name, consumer.seen_at, consumer.active_at, format);
         let ids = owned.get(&consumer.slot).map_or(&[][..], Vec::as_slice);
         encoder.length(ids.len() as u64);
         ids.iter().for_each(|id| encoder.bytes(&id.to_bytes()));

@@ -35,10 +35,7 @@ pub struct Payload<'a> {
 /// The payload of a value. Deadlines of fields are never lost: if `format` cannot hold them, the payload is in one that
 /// can.
 pub fn dump(value: &Value<'_>, format: Format, compress: bool) -> Vec<u8> {
-    let format = match format {
-        Format::Common if has_field_deadlines(value) => format.with_field_deadlines(),
-        other => other,
-    };
+    let format = if has_field_deadlines(value) { format.with_field_deadlines() } else { format };
     let mut encoder = Encoder::new(compress);
     encode(&mut encoder, value, format).expect("the format was chosen for the value");
     finish(encoder, format)
@@ -68,7 +65,7 @@ fn encode(encoder: &mut Encoder, value: &Value<'_>, format: Format) -> Result<()
     encoder.value(value, format)
 }
 
-/// Whether a value is a hash of which fields have deadlines, which [`Format::Common`] cannot hold.
+/// Whether a value is a hash of which fields have deadlines, which not all formats can hold.
 pub fn has_field_deadlines(value: &Value<'_>) -> bool {
     matches!(value, Value::Hash(hash) if super::encode::earliest_deadline(hash).is_some())
 }

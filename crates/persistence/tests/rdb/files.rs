@@ -54,11 +54,13 @@ fn what_is_written_is_read_again() {
     for (bytes, version, _) in FILES {
         let (mut keyspace, loader) = load(bytes, bytes.len());
         let before = render(&mut keyspace);
-        for format in [Format::Common, Format::Redis12, Format::Valkey80] {
+        for format in [Format::Redis10, Format::Common, Format::Redis12, Format::Valkey80] {
             for (compress, checksum) in [(true, true), (false, false)] {
                 let options = WriteOptions { format, compress, checksum };
                 let Some(file) = write(&mut keyspace, &loader, options) else {
-                    assert!(format == Format::Common && version != Version::Redis(10));
+                    assert!(
+                        matches!(format, Format::Redis10 | Format::Common) && version != Version::Redis(10)
+                    );
                     continue;
                 };
                 let (mut again, reloaded) = load(&file, 777);

@@ -67,7 +67,7 @@ fn streams_of_every_version() {
     check(
         &[b"\x0f", &nodes, b"\x01\x01\x01\x01\x01g\x01\x01", &pending, &consumer, &own],
         9,
-        &format!("stream stream None: 1 1-1 1-1 0-0 1 1-1 f=v {group} None {rest}"),
+        &format!("stream stream None: 1 1-1 1-1 0-0 1 1-1 f=v {group} Some(1) {rest}"),
     );
     let totals = b"\x01\x01\x01\x01\x01\x00\x09\x05\x01\x01g\x01\x01\x01";
     check(

@@ -48,8 +48,10 @@ fn every_type_and_encoding_comes_back() {
     }
     keyspace.flush(2, carnelian_keyspace::Free::Now);
     let before = picture(&mut keyspace);
-    let file = save(&mut keyspace, options(Format::Common), Access::Nothing);
-    assert_eq!(picture(&mut load(&file)), before);
+    for format in [Format::Redis10, Format::Common] {
+        let file = save(&mut keyspace, options(format), Access::Nothing);
+        assert_eq!(picture(&mut load(&file)), before, "{format:?}");
+    }
 }
 
 #[test]

@@ -65,15 +65,119 @@ fn what_is_flushed_is_on_disk() {
     }
 }
 
+/// Where the last line begins, which has to be a checkpoint.
+fn last_checkpoint(bytes: &[u8]) -> usize {
+    let lines = bytes.strip_suffix(b"\r\n").expect("a line");
+    let start = lines.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+    assert!(bytes[start..].starts_with(b"#CRC:"), "{}", bytes[start..].escape_ascii());
+    start
+}
+
+fn is_sealed(bytes: &[u8]) -> bool {
+    let seal = last_checkpoint(bytes);
+    bytes[seal..].starts_with(format!("#CRC:{seal}:{seal}:").as_bytes())
+        && scan(&bytes[..seal]).segment == seal as u64
+}
+
+/// Whatever is wrong in a log that is sealed is found, and nothing is taken for a torn write but the seal itself.
+fn check_seal(bytes: &[u8], count: usize) {
+    let verdict = scan(bytes);
+    assert_eq!((&verdict.ending, verdict.segment), (&Ending::Clean, verdict.size));
+    assert_eq!(commands(bytes), expected(count));
+    let seal = last_checkpoint(bytes);
+    assert!(is_sealed(bytes), "{}", bytes[seal..].escape_ascii());
+    for at in 0..bytes.len() {
+        let mut bytes = bytes.to_vec();
+        bytes[at] ^= 1 << (at % 8);
+        let verdict = scan(&bytes);
+        match verdict.ending {
+            Ending::Damaged(_) if at < seal => {}
+            Ending::Torn(_) if at >= seal => assert_eq!(verdict.sound, seal as u64, "{at}"),
+            _ => panic!("{at} of {}, sealed at {seal}: {verdict:?}", bytes.len()),
+        }
+    }
+}
+
 #[test]
-fn closing_a_log_leaves_a_checkpoint_behind_everything() {
+fn closing_a_log_seals_it() {
+    for policy in [Policy::Always, Policy::EverySecond, Policy::Never] {
+        for count in [1, 3, 200] {
+            let disk = FaultyDisk::new(2);
+            let mut log = open(&disk, policy);
+            for i in 0..count {
+                log.append(request(i));
+                if i % 3 == 1 {
+                    log.flush().expect("the disk works");
+                }
+            }
+            drop(log);
+            disk.power_cut();
+            check_seal(&contents(&disk, "log"), count);
+        }
+    }
+}
+
+#[test]
+fn a_log_that_nothing_was_written_to_stays_empty() {
     let disk = FaultyDisk::new(2);
-    let mut log = open(&disk, Policy::Never);
-    log.append(request(0));
-    drop(log);
-    disk.power_cut();
-    let verdict = scan(&contents(&disk, "log"));
-    assert_eq!((verdict.ending, verdict.segment), (Ending::Clean, verdict.size));
+    drop(open(&disk, Policy::EverySecond));
+    assert_eq!(contents(&disk, "log"), b"");
+}
+
+#[test]
+fn a_log_that_rests_is_complete() {
+    let policies = [Policy::Always, Policy::EverySecond, Policy::Never];
+    let mut logs = policies.map(|policy| {
+        let disk = FaultyDisk::new(2);
+        let mut log = open(&disk, policy);
+        (0..40).for_each(|i| drop(log.append(request(i))));
+        (policy, disk, log)
+    });
+    // What is forced onto the disk soon after a sync has no checkpoint of its own at first.
+    for (_, _, log) in &mut logs[..2] {
+        log.flush().expect("the disk works");
+        log.append(request(40));
+        log.flush().expect("the disk works");
+    }
+    for (policy, disk, log) in logs {
+        let count = if policy == Policy::Never { 40 } else { 41 };
+        let is_complete = || {
+            let bytes = contents(&disk, "log");
+            let verdict = scan(&bytes);
+            verdict.segment == verdict.size && (policy == Policy::Never || is_sealed(&bytes))
+        };
+        (0..500).take_while(|_| !is_complete()).for_each(|_| thread::sleep(Duration::from_millis(20)));
+        thread::sleep(Duration::from_millis(100));
+        let bytes = contents(&disk, "log");
+        assert_eq!(log.file_size(), bytes.len() as u64);
+        if policy == Policy::Never {
+            // Nothing says that it is on disk, but all of it is covered.
+            let verdict = scan(&bytes);
+            assert_eq!((verdict.ending, verdict.segment), (Ending::Clean, verdict.size));
+            continue;
+        }
+        check_seal(&bytes, count);
+        disk.power_cut();
+        assert_eq!(contents(&disk, "log"), bytes, "{policy:?}");
+        drop(log);
+    }
+}
+
+#[test]
+fn a_seal_that_fails_loses_nothing() {
+    for fails in 0..6 {
+        let disk = FaultyDisk::new(fails);
+        let mut log = open(&disk, Policy::EverySecond);
+        log.append(request(0));
+        log.flush().expect("the disk works");
+        disk.fail_after(fails);
+        drop(log);
+        disk.power_cut();
+        let bytes = contents(&disk, "log");
+        let verdict = scan(&bytes);
+        assert!(!matches!(verdict.ending, Ending::Damaged(_)), "{verdict:?}");
+        assert_eq!(commands(&bytes[..verdict.sound as usize]), expected(1), "after {fails}");
+    }
 }
 
 #[test]

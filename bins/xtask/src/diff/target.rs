@@ -25,6 +25,17 @@ impl Target {
         Ok(Self { name, server, stream, inspector, replies: Replies::default() })
     }
 
+    /// One more connection.
+    pub(crate) fn connect(&mut self) -> anyhow::Result<Client> {
+        self.server.connect().with_context(|| self.state())
+    }
+
+    /// Opens the two connections anew: clients may have killed them.
+    pub(crate) fn reconnect(&mut self) -> anyhow::Result<()> {
+        (self.stream, self.inspector) = (self.connect()?, self.connect()?);
+        Ok(())
+    }
+
     /// Sends a command on the stream connection and reads its reply.
     pub(crate) fn call<A: AsRef<[u8]>>(&mut self, argv: &[A]) -> anyhow::Result<Vec<u8>> {
         self.stream.call(argv).with_context(|| self.state())

@@ -11,10 +11,10 @@
 
 use crate::dense::Dense;
 use crate::encoding::listpack::{END, Element, HEADER, Listpack, ListpackRef, Pos};
+use crate::table::prefetch;
 use crate::value::Blob;
 use std::ops::Deref;
 use std::sync::Arc;
-use crate::table::prefetch;
 
 /// Which end of a list.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

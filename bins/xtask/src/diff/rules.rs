@@ -80,14 +80,14 @@ fn wrong_filter(sight: Sight<'_>) -> bool {
 }
 
 fn other_function_exists(sight: Sight<'_>) -> bool {
-    let is_that = |seen: &Seen| {
-        let last = seen.replies.last();
-        last.is_some_and(|reply| {
-            (reply.starts_with(b"-ERR Function ") || reply.starts_with(b"-ERR Library "))
-                && reply.ends_with(b" already exists\r\n")
-        })
+    let [ours, reference, ..] = sight.all else { return false };
+    let names = |reply: &Vec<u8>| {
+        (reply.starts_with(b"-ERR Function ") || reply.starts_with(b"-ERR Library "))
+            && reply.ends_with(b" already exists\r\n")
     };
-    sight.own && sight.argv[0].eq_ignore_ascii_case(b"FUNCTION") && sight.all.iter().all(is_that)
+    ours.closed == reference.closed
+        && ours.replies.len() == reference.replies.len()
+        && ours.replies.iter().zip(&reference.replies).all(|(a, b)| a == b || names(a) && names(b))
 }
 
 struct Explanation {

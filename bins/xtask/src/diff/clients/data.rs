@@ -58,7 +58,7 @@ fn flush(draw: &mut Draw) -> Step {
     let name = draw.rng.pick(&["FLUSHALL", "FLUSHDB"]);
     let mut step = Step::from(Plan::of(name).args(draw.some_of(&["SYNC", "ASYNC", "bad"], 1)));
     // Redis flushes on another thread, and only then replies.
-    step.wait = 5;
+    step.wait = 40;
     step
 }
 

@@ -278,8 +278,9 @@ fn equal(how: &How, ours: &Seen, reference: &Seen) -> bool {
 
 /// The replies that differ are named; if one side has more, the first of those.
 fn shape(step: &Step, actor: usize, seen: &[Seen]) -> String {
-    let at = (0..).find(|&at| seen.windows(2).any(|pair| pair[0].replies.get(at) != pair[1].replies.get(at)));
-    let at = at.filter(|&at| seen.iter().any(|one| at < one.replies.len()));
+    let most = seen.iter().map(|one| one.replies.len()).max().unwrap_or_default();
+    let at =
+        (0..most).find(|&at| seen.windows(2).any(|pair| pair[0].replies.get(at) != pair[1].replies.get(at)));
     let replies = seen.iter().map(|one| match at.and_then(|at| one.replies.get(at)) {
         Some(reply) => report::shape_of_reply(reply),
         None => (if one.closed { "closed" } else { "nothing" }).to_owned(),

@@ -427,7 +427,9 @@ impl State {
         let client = self.clients.at(slot);
         client.last_command = Some(id as u16);
         client.flags -= ClientFlags::PAUSED;
-        if let Some(transaction) = &mut client.transaction {
+        // What is going to be discarded anyway is not kept.
+        let spoiled = client.flags.contains(ClientFlags::SPOILED);
+        if let Some(transaction) = client.transaction.as_mut().filter(|one| !spoiled && !one.has_failed()) {
             transaction.queue(id, argv);
         }
     }

@@ -26,7 +26,7 @@ struct SightExplanation {
     applies: fn(Sight<'_>) -> bool,
 }
 
-const SIGHTS: [SightExplanation; 3] = [
+const SIGHTS: [SightExplanation; 4] = [
     SightExplanation {
         reason: "what FLUSHALL and FLUSHDB tell the client that sends them follows the reply, as in Valkey",
         applies: flush_before_reply,
@@ -38,6 +38,10 @@ const SIGHTS: [SightExplanation; 3] = [
     SightExplanation {
         reason: "filters that are wrong in Valkey's language get the error that they get in Redis's",
         applies: wrong_filter,
+    },
+    SightExplanation {
+        reason: "a silent client that ends its own connection is closed; the peers wait for a reply to be written",
+        applies: silent_end,
     },
 ];
 
@@ -77,6 +81,12 @@ fn wrong_filter(sight: Sight<'_>) -> bool {
     let filters = sight.argv.get(1).is_some_and(|word| word == b"LIST" || word == b"KILL");
     // Only where Valkey is the reference.
     sight.own && filters && sight.all.len() == 2 && sight.all.iter().all(is_error)
+}
+
+fn silent_end(sight: Sight<'_>) -> bool {
+    let [ours, reference, ..] = sight.all else { return false };
+    let ends = sight.argv[0] == b"QUIT" || sight.argv.get(1).is_some_and(|word| word == b"KILL");
+    ends && sight.own && ours.closed && ours.replies.is_empty() && reference == &Seen::default()
 }
 
 fn other_function_exists(sight: Sight<'_>) -> bool {

@@ -100,8 +100,23 @@ impl Run {
             if self.sent >= steps || self.report.kinds() >= kinds {
                 break;
             }
-            self.episode(episode % VALKEY_EPISODE == VALKEY_EPISODE - 1)?;
+            if let Err(error) = self.episode(episode % VALKEY_EPISODE == VALKEY_EPISODE - 1) {
+                self.go_on_after(error)?;
+            }
         }
+        Ok(())
+    }
+
+    /// The peers crash now and then, which is no reason to stop.
+    fn go_on_after(&mut self, error: anyhow::Error) -> anyhow::Result<()> {
+        let redis = self.stages[REDIS].target.revive()?;
+        let valkey = self.stages[VALKEY].target.revive()?;
+        if !redis && !valkey {
+            return Err(error);
+        }
+        let last = self.history.last().cloned().unwrap_or_default();
+        println!("a peer crashed (redis: {redis}, valkey: {valkey}) after {} steps: {last}", self.sent);
+        self.report.explained("a peer crashed; the episode was given up");
         Ok(())
     }
 

@@ -108,8 +108,13 @@ impl Scene {
     /// The next command, and who sends it.
     pub(crate) fn step(&mut self, draw: &mut Draw) -> Step {
         let mut actor = draw.rng.below(self.actors.len());
-        if self.actors[actor].pending && !draw.rng.chance(15) {
-            actor = draw.rng.below(self.actors.len());
+        // Those that are held up go on in an order of each server's own, with all that they have sent.
+        let patience = if self.paused { 0 } else { 15 };
+        if self.actors[actor].pending && !draw.rng.chance(patience) {
+            let awake: Vec<usize> = (0..self.actors.len()).filter(|&one| !self.actors[one].pending).collect();
+            if !awake.is_empty() {
+                actor = draw.rng.pick(&awake);
+            }
         }
         let state = self.actors[actor];
         loop {

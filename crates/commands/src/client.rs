@@ -131,6 +131,11 @@ impl Client {
         self.subscriptions.as_ref().map_or([0; 3], |subscriptions| subscriptions.counts())
     }
 
+    /// The number of keys that it watches; none when one of them has changed, since the others do not matter then.
+    pub(crate) fn watched_keys(&self) -> usize {
+        if self.flags.contains(ClientFlags::SPOILED) { 0 } else { self.watched.len() }
+    }
+
     /// How it tracks keys; nothing if it does not.
     fn tracking_options(&self) -> Options {
         self.tracking.as_ref().map_or(Options::empty(), |mode| mode.options)

@@ -231,7 +231,10 @@ fn reset(cx: &mut Ctx<'_>) -> Result<(), Error> {
     let client = cx.client();
     client.db = 0;
     client.name = None;
-    client.reply = ReplyMode::On;
+    // A reply that is to be skipped stays away, even this one.
+    if client.reply != ReplyMode::Skip {
+        client.reply = ReplyMode::On;
+    }
     client.protocol = Protocol::Resp2;
     client.authenticated = authenticated;
     client.flags -= ClientFlags::MONITOR | ClientFlags::NO_EVICT | ClientFlags::NO_TOUCH;

@@ -404,8 +404,11 @@ impl State {
     /// Whether a command may have effects that replicas would have to hear of. Scripts may say that they have none.
     fn may_replicate(&self, slot: usize, id: CommandId, argv: Argv<'_>) -> bool {
         let row = self.table.command(id).row;
+        if let Some(writes) = self.scripting.declares_writes(row, argv) {
+            return writes;
+        }
         if row.flags.contains(Flags::MAY_REPLICATE) {
-            return self.scripting.declares_writes(row, argv).unwrap_or(true);
+            return true;
         }
         if transaction::is_exec(row) {
             let transaction = self.clients.get_at(slot).transaction.as_ref();
@@ -424,8 +427,11 @@ impl State {
 
     fn queue(&mut self, slot: usize, id: CommandId, argv: Argv<'_>) {
         let client = self.clients.at(slot);
+        client.last_command = Some(id as u16);
         client.flags -= ClientFlags::PAUSED;
-        if let Some(transaction) = &mut client.transaction {
+        // What is going to be discarded anyway is not kept.
+        let spoiled = client.flags.contains(ClientFlags::SPOILED);
+        if let Some(transaction) = client.transaction.as_mut().filter(|one| !spoiled && !one.has_failed()) {
             transaction.queue(id, argv);
         }
     }
@@ -434,6 +440,10 @@ impl State {
     /// that was the end of the transaction, and the error says so.
     fn fail_transaction(&mut self, slot: usize, found: Found, error: Error) -> Error {
         let client = self.clients.at(slot);
+        client.last_command = match found {
+            Found::Command(id) => Some(id as u16),
+            Found::Container(_) | Found::Unknown => None,
+        };
         if let Found::Command(id) = found
             && transaction::is_exec(self.table.command(id).row)
         {
@@ -794,6 +804,7 @@ impl Engine {
         let next = match self.state.admit(slot, prepared) {
             Ok(id) if self.state.is_paused(slot, id, prepared.argv) => {
                 let client = self.state.clients.at(slot);
+                client.last_command = Some(id as u16);
                 client.flags |= ClientFlags::PAUSED;
                 if self.state.persistence.aof.full {
                     self.state.persistence.aof.stalled.push(client.id);
@@ -1063,7 +1074,8 @@ mod tests {
         session.run("SET k v PX 50");
         session.run("CLIENT PAUSE 100000 WRITE");
         let declared = "EVAL \"#!lua flags=no-writes\\nreturn 1\" 0";
-        for line in ["PFCOUNT h", "PUBLISH c x", "SPUBLISH c x", "EVAL \"return 1\" 0", "SET k v"] {
+        let refused = "EVAL_RO \"#!lua\\nreturn 1\" 0";
+        for line in ["PFCOUNT h", "PUBLISH c x", "SPUBLISH c x", "EVAL \"return 1\" 0", refused, "SET k v"] {
             assert_eq!(session.step_of(0, line), (Next::Pause, vec![]), "{line}");
         }
         for line in [declared, "EVAL_RO \"return 1\" 0", "GET k", "SUBSCRIBE c", "RESET", "PUBSUB NUMPAT"] {

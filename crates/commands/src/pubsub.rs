@@ -386,7 +386,11 @@ fn psubscribe(cx: &mut Ctx<'_>) -> Result<(), Error> {
     Ok(())
 }
 
+/// Not in transactions, unlike the others.
 fn ssubscribe(cx: &mut Ctx<'_>) -> Result<(), Error> {
+    if !cx.may_block {
+        return Err(Error::Text("ERR SSUBSCRIBE isn't allowed for a DENY BLOCKING client"));
+    }
     join(cx, Kind::Shard);
     Ok(())
 }

@@ -128,12 +128,12 @@ impl Scripting {
     pub(crate) fn declares_writes(&self, row: &Row, argv: Argv<'_>) -> Option<bool> {
         let subject = argv.get(1)?;
         let flags = match row.name {
-            name if name == EVAL.name => ScriptFlags::of_script(subject)?,
-            name if name == EVALSHA.name => {
+            name if name == EVAL.name || name == EVAL_RO.name => ScriptFlags::of_script(subject)?,
+            name if name == EVALSHA.name || name == EVALSHA_RO.name => {
                 let scripts = self.scripts.as_ref()?;
                 scripts.flags(scripts.find(subject)?)
             }
-            name if name == FCALL.name => self.functions.as_ref()?.flags(subject)?,
+            name if name == FCALL.name || name == FCALL_RO.name => self.functions.as_ref()?.flags(subject)?,
             _ => return None,
         };
         (!flags.contains(ScriptFlags::UNDECLARED)).then(|| !flags.contains(ScriptFlags::NO_WRITES))

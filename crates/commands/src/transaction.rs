@@ -43,6 +43,11 @@ impl Transaction {
         self.failed = true;
     }
 
+    /// Whether EXEC is going to be refused.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.failed
+    }
+
     /// The queued commands.
     pub(crate) fn commands(&self) -> impl Iterator<Item = CommandId> {
         self.queued.iter().map(|(id, _)| *id)

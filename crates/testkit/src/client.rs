@@ -133,10 +133,38 @@ impl Client {
         self.stream.shutdown(Shutdown::Write)
     }
 
+    /// The replies that have arrived, without waiting, and whether the server has closed the connection.
+    pub fn arrived(&mut self) -> io::Result<(Vec<Vec<u8>>, bool)> {
+        self.stream.set_nonblocking(true)?;
+        let closed = loop {
+            match self.fill() {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break false,
+                Err(_) => break true,
+            }
+        };
+        self.stream.set_nonblocking(false)?;
+        let mut replies = Vec::new();
+        while let Some(length) = self.next_reply()? {
+            replies.push(self.input[self.start..self.start + length].to_vec());
+            self.start += length;
+        }
+        Ok((replies, closed))
+    }
+
+    /// The address that the server sees.
+    pub fn local_address(&self) -> io::Result<SocketAddr> {
+        self.stream.local_addr()
+    }
+
+    fn next_reply(&mut self) -> io::Result<Option<usize>> {
+        let found = self.framer.advance(&self.input[self.start..]);
+        found.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+    }
+
     fn await_reply(&mut self) -> io::Result<usize> {
         loop {
-            let found = self.framer.advance(&self.input[self.start..]);
-            match found.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))? {
+            match self.next_reply()? {
                 Some(length) => return Ok(length),
                 None => self.fill()?,
             }

@@ -5,6 +5,7 @@
 //! so that one fault is not reported as many.
 
 mod bitmaps;
+mod clients;
 mod connection;
 mod dataset;
 mod draw;
@@ -36,6 +37,7 @@ use carnelian_testkit::Peer;
 use crate::options::Options;
 use draw::Draw;
 use plan::Plan;
+use report::Report;
 use run::Run;
 use target::Target;
 
@@ -47,6 +49,8 @@ const USAGE: &str = "usage: cargo xtask diff [OPTION...]
   --proto 2|3|both   (default both, in turns)
   --groups LIST      which families of commands, separated by commas (default: all but server)
   --kinds N          stop after so many kinds of mismatches (default 50)
+  --clients yes      several clients in turns instead of one stream; the groups are transactions, messages, scripts,
+                     functions, tracking and control (default: all)
   --show-peers yes   list how the peers differ from each other";
 
 /// The families drawn unless told otherwise.
@@ -94,7 +98,8 @@ pub(crate) fn run(args: Vec<String>) -> anyhow::Result<()> {
         Some("3") => vec!["3"],
         Some(other) => bail!("--proto {other}"),
     };
-    let groups = options.take("--groups")?.unwrap_or_else(|| GROUPS.to_owned());
+    let groups = options.take("--groups")?;
+    let several = options.take("--clients")?.is_some();
     let show_peers = options.take("--show-peers")?.is_some();
     if let Some(extra) = options.rest()?.first() {
         bail!("unexpected {extra}\n{USAGE}");
@@ -106,15 +111,25 @@ pub(crate) fn run(args: Vec<String>) -> anyhow::Result<()> {
         Target::start("valkey", &peers.binary(Peer::Valkey))?,
     ];
     println!("seed {seed}");
-    let families = groups.split(',').map(family).collect::<anyhow::Result<Vec<_>>>()?;
+    let draw = Draw::new(seed, now.as_secs().cast_signed());
+    let groups = groups.as_deref().unwrap_or(if several { clients::GROUPS } else { GROUPS }).split(',');
     let started = Instant::now();
-    let mut run = Run::new(targets, Draw::new(seed, now.as_secs().cast_signed()), families, protocols);
-    let outcome = run.send(commands, kinds as usize);
-    println!("{} commands in {:.1} s, seed {seed}", run.sent(), started.elapsed().as_secs_f64());
-    let mismatches = run.report().summarize(show_peers);
+    let told = |sent: u64, report: &Report| {
+        println!("{sent} commands in {:.1} s, seed {seed}", started.elapsed().as_secs_f64());
+        (report.summarize(show_peers), report.kinds())
+    };
+    let (outcome, (mismatches, kinds)) = if several {
+        let groups = groups.map(clients::group).collect::<anyhow::Result<Vec<_>>>()?;
+        let mut run = clients::Run::new(targets, draw, groups, protocols);
+        (run.send(commands, kinds as usize), told(run.sent(), run.report()))
+    } else {
+        let families = groups.map(family).collect::<anyhow::Result<Vec<_>>>()?;
+        let mut run = Run::new(targets, draw, families, protocols);
+        (run.send(commands, kinds as usize), told(run.sent(), run.report()))
+    };
     outcome?;
     match mismatches {
         0 => Ok(()),
-        count => bail!("{count} unexplained mismatches of {} kinds", run.report().kinds()),
+        count => bail!("{count} unexplained mismatches of {kinds} kinds"),
     }
 }

@@ -78,7 +78,7 @@ fn print(mismatch: &Mismatch) {
 
 /// A reply for people; long ones are cut.
 pub(crate) fn show(reply: &[u8]) -> String {
-    const SHOWN: usize = 400;
+    const SHOWN: usize = 2000;
     let text = quote::escape(&reply[..reply.len().min(SHOWN)]);
     if reply.len() > SHOWN { format!("{text}... ({} bytes)", reply.len()) } else { text }
 }

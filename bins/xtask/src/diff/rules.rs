@@ -4,12 +4,102 @@ use carnelian_testkit::{quote, reply};
 
 use super::sort;
 
+use super::clients::Seen;
+
 /// One reply beside that of the reference.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pair<'a> {
     pub(crate) argv: &'a [Vec<u8>],
     pub(crate) ours: &'a [u8],
     pub(crate) reference: &'a [u8],
+}
+
+/// What one of several clients received in one step, from ours, the reference, and Valkey if that is another.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sight<'a> {
+    pub(crate) argv: &'a [Vec<u8>],
+    /// It is the client that sent the command.
+    pub(crate) own: bool,
+    pub(crate) all: &'a [Seen],
+}
+
+struct SightExplanation {
+    reason: &'static str,
+    applies: fn(Sight<'_>) -> bool,
+}
+
+const SIGHTS: [SightExplanation; 4] = [
+    SightExplanation {
+        reason: "what FLUSHALL and FLUSHDB tell the client that sends them follows the reply, as in Valkey",
+        applies: flush_before_reply,
+    },
+    SightExplanation {
+        reason: "of several functions that exist already, the peers name one by the order of a hash table",
+        applies: other_function_exists,
+    },
+    SightExplanation {
+        reason: "filters that are wrong in Valkey's language get the error that they get in Redis's",
+        applies: wrong_filter,
+    },
+    SightExplanation {
+        reason: "a silent client that ends its own connection is closed; the peers wait for a reply to be written",
+        applies: silent_end,
+    },
+];
+
+/// The reason why what a client received may differ, if one is listed.
+pub(crate) fn explain_seen(sight: Sight<'_>) -> Option<&'static str> {
+    let listed = SIGHTS.iter().find(|explanation| (explanation.applies)(sight));
+    listed.map(|explanation| explanation.reason).or_else(|| explain_replies(sight))
+}
+
+/// The reason why one reply differs, if all else is the same.
+fn explain_replies(sight: Sight<'_>) -> Option<&'static str> {
+    let [ours, reference, ..] = sight.all else { return None };
+    if !sight.own || ours.closed != reference.closed || ours.replies.len() != reference.replies.len() {
+        return None;
+    }
+    let mut pairs = ours.replies.iter().zip(&reference.replies).filter(|(ours, theirs)| ours != theirs);
+    let (ours, reference) = pairs.next()?;
+    pairs.next().is_none().then(|| explain(Pair { argv: sight.argv, ours, reference }))?
+}
+
+/// The same replies in another order, which is Valkey's.
+fn flush_before_reply(sight: Sight<'_>) -> bool {
+    let [ours, redis, valkey] = sight.all else { return false };
+    let name = sight.argv[0].to_ascii_uppercase();
+    let flushes =
+        name.starts_with(b"FLUSH") || name == b"EXEC" || name.starts_with(b"EVAL") || name == b"FCALL";
+    let sorted = |seen: &Seen| {
+        let mut replies = seen.replies.clone();
+        replies.sort();
+        replies
+    };
+    flushes && sight.own && ours == valkey && sorted(ours) == sorted(redis)
+}
+
+fn wrong_filter(sight: Sight<'_>) -> bool {
+    let is_error = |seen: &Seen| matches!(&seen.replies[..], [reply] if reply.starts_with(b"-ERR"));
+    let filters = sight.argv.get(1).is_some_and(|word| word == b"LIST" || word == b"KILL");
+    // Only where Valkey is the reference.
+    sight.own && filters && sight.all.len() == 2 && sight.all.iter().all(is_error)
+}
+
+fn silent_end(sight: Sight<'_>) -> bool {
+    let [ours, reference, ..] = sight.all else { return false };
+    let ends = sight.argv[0] == b"QUIT" || sight.argv.get(1).is_some_and(|word| word == b"KILL");
+    ends && sight.own && ours.closed && ours.replies.is_empty() && reference == &Seen::default()
+}
+
+fn other_function_exists(sight: Sight<'_>) -> bool {
+    let [ours, reference, ..] = sight.all else { return false };
+    let names = |reply: &Vec<u8>| {
+        (reply.starts_with(b"-ERR Function ") || reply.starts_with(b"-ERR Library "))
+            && reply.ends_with(b" already exists\r\n")
+    };
+    ours.closed == reference.closed
+        && ours.replies.len() == reference.replies.len()
+        && ours.replies.iter().zip(&reference.replies).all(|(a, b)| a == b || names(a) && names(b))
 }
 
 struct Explanation {

@@ -1,6 +1,6 @@
 //! The servers of a run: processes, connections, and the replies to the current batch.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -10,6 +10,7 @@ use carnelian_testkit::{Client, Replies, Server, ServerOptions};
 #[derive(Debug)]
 pub(crate) struct Target {
     pub(crate) name: &'static str,
+    binary: PathBuf,
     server: Server,
     /// The connection of the command stream.
     pub(crate) stream: Client,
@@ -22,7 +23,27 @@ impl Target {
     pub(crate) fn start(name: &'static str, binary: &Path) -> anyhow::Result<Self> {
         let server = ServerOptions::new(binary).start().with_context(|| name.to_owned())?;
         let (stream, inspector) = (server.connect()?, server.connect()?);
-        Ok(Self { name, server, stream, inspector, replies: Replies::default() })
+        Ok(Self { name, binary: binary.to_owned(), server, stream, inspector, replies: Replies::default() })
+    }
+
+    /// Starts a new server if the process has ended; true if it had.
+    pub(crate) fn revive(&mut self) -> anyhow::Result<bool> {
+        let ended = self.server.wait_for_exit(Duration::from_millis(200))?.is_some();
+        if ended {
+            *self = Self::start(self.name, &self.binary)?;
+        }
+        Ok(ended)
+    }
+
+    /// One more connection.
+    pub(crate) fn connect(&mut self) -> anyhow::Result<Client> {
+        self.server.connect().with_context(|| self.state())
+    }
+
+    /// Opens the two connections anew: clients may have killed them.
+    pub(crate) fn reconnect(&mut self) -> anyhow::Result<()> {
+        (self.stream, self.inspector) = (self.connect()?, self.connect()?);
+        Ok(())
     }
 
     /// Sends a command on the stream connection and reads its reply.

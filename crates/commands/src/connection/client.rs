@@ -399,7 +399,7 @@ fn write_fields(to: &mut String, client: &Client, link: &LinkInfo, argv_mem: usi
         client.flag_letters(),
         client.db,
         queued.unwrap_or(-1),
-        client.watched.len(),
+        client.watched_keys(),
         link.query,
         link.query_free,
         link.output_memory,

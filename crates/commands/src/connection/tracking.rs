@@ -91,6 +91,11 @@ fn tracking(cx: &mut Ctx<'_>) -> Result<(), Error> {
         word if is(word, "on") => {
             check_modes(&request, cx.client().tracking.as_deref())?;
             check_prefixes(&request.prefixes, cx.client().tracking.as_deref())?;
+            if cx.keyspace.has_changes() {
+                // Those were made before in the same transaction: they are none of this client's business.
+                let running = cx.client().id;
+                cx.state.note_changes(cx.keyspace, cx.links, Some(running));
+            }
             let State { tracking, clients, .. } = &mut *cx.state;
             let Request { options, redirect, prefixes } = request;
             tracking.begin(clients.at(cx.client), options, redirect, &prefixes);

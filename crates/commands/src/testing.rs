@@ -85,7 +85,7 @@ impl Session {
         }
         let &Origin { hash_seed, random_seed, start_ms } = origin;
         let now_us = start_ms * 1000;
-        let storage = Storage { disk: Arc::new(disk.clone()), wake: Arc::new(|| {}) };
+        let storage = Storage { disk: Arc::new(disk.mounted()), wake: Arc::new(|| {}) };
         let engine = Engine::new(Options { config, hash_seed, random_seed, now_us, storage });
         let mut session = Session { engine, outside: Outside::default(), clients: Vec::new(), start_ms };
         session.advance_ms(0);

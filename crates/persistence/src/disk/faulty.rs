@@ -16,7 +16,11 @@ const ENOSPC: i32 = 28;
 
 /// The disk. Clones are the same disk; the empty path and `/` are there from the beginning.
 #[derive(Clone)]
-pub struct FaultyDisk(Arc<Mutex<State>>);
+pub struct FaultyDisk {
+    state: Arc<Mutex<State>>,
+    /// The only era in which this clone is of use.
+    era: Option<u64>,
+}
 
 struct State {
     random: u64,
@@ -26,7 +30,7 @@ struct State {
     lasting: Names,
     faults: Faults,
     operations: u64,
-    /// Rises with every power cut. A file that was opened before is of no use.
+    /// Rises with every power cut. A file that was opened before is of no use, nor is what was mounted.
     era: u64,
 }
 
@@ -183,7 +187,7 @@ impl FaultyDisk {
             files: BTreeMap::new(),
             directories: [PathBuf::new(), PathBuf::from("/")].into_iter().collect(),
         };
-        FaultyDisk(Arc::new(Mutex::new(State {
+        let state = State {
             random: seed ^ 0x9E37_79B9_7F4A_7C15 | 1,
             files: Vec::new(),
             now: names.clone(),
@@ -191,11 +195,25 @@ impl FaultyDisk {
             faults: Faults::default(),
             operations: 0,
             era: 0,
-        })))
+        };
+        FaultyDisk { state: Arc::new(Mutex::new(state)), era: None }
+    }
+
+    /// The disk as a process sees it. With the next power cut the process ends, with all its threads: what they still try
+    /// fails.
+    #[must_use]
+    pub fn mounted(&self) -> FaultyDisk {
+        FaultyDisk { state: Arc::clone(&self.state), era: Some(self.state().era) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().expect("nobody panics with the lock held")
+        self.state.lock().expect("nobody panics with the lock held")
+    }
+
+    /// The state, if the power has not failed since this was mounted.
+    fn live(&self) -> io::Result<MutexGuard<'_, State>> {
+        let state = self.state();
+        if self.era.is_none_or(|era| era == state.era) { Ok(state) } else { Err(broken()) }
     }
 
     /// Operations so far that change something: all but reading, listing and lengths.
@@ -289,7 +307,7 @@ impl FaultyDisk {
 
 impl Disk for FaultyDisk {
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        let mut state = self.state();
+        let mut state = self.live()?;
         state.operate()?;
         let file = state.file_or_new(path)?;
         state.files[file].truncate(0);
@@ -297,19 +315,19 @@ impl Disk for FaultyDisk {
     }
 
     fn append(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        let mut state = self.state();
+        let mut state = self.live()?;
         state.operate()?;
         let file = state.file_or_new(path)?;
         Ok(self.handle(&state, file))
     }
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        let state = self.state();
+        let state = self.live()?;
         Ok(self.handle(&state, state.file(path)?))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        let mut state = self.state();
+        let mut state = self.live()?;
         state.operate()?;
         let file = state.file(from)?;
         state.check_parent(to)?;
@@ -319,13 +337,13 @@ impl Disk for FaultyDisk {
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
-        let mut state = self.state();
+        let mut state = self.live()?;
         state.operate()?;
         state.now.files.remove(path).map(|_| ()).ok_or_else(missing)
     }
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        let mut state = self.state();
+        let mut state = self.live()?;
         state.operate()?;
         if !state.now.directories.contains(path) {
             return Err(missing());
@@ -336,7 +354,7 @@ impl Disk for FaultyDisk {
     }
 
     fn list(&self, path: &Path) -> io::Result<Vec<OsString>> {
-        let state = self.state();
+        let state = self.live()?;
         if !state.now.directories.contains(path) {
             return Err(missing());
         }
@@ -344,7 +362,7 @@ impl Disk for FaultyDisk {
     }
 
     fn create_dir(&self, path: &Path) -> io::Result<()> {
-        let mut state = self.state();
+        let mut state = self.live()?;
         state.operate()?;
         state.check_parent(path)?;
         if state.now.files.contains_key(path) {
@@ -355,7 +373,7 @@ impl Disk for FaultyDisk {
     }
 
     fn len(&self, path: &Path) -> io::Result<u64> {
-        let state = self.state();
+        let state = self.live()?;
         Ok(state.files[state.file(path)?].now.len() as u64)
     }
 }
@@ -441,6 +459,18 @@ mod tests {
         assert_eq!(disk.contents(path("a")).as_deref(), Some(&b"one"[..]));
         assert_eq!(disk.contents(path("b")), None);
         assert!(a.write_all(b"x").is_err());
+    }
+
+    #[test]
+    fn what_was_mounted_before_a_power_cut_is_of_no_use() {
+        let disk = FaultyDisk::new(1);
+        disk.put(path("a"), b"one");
+        let mounted = disk.mounted();
+        mounted.rename(path("a"), path("b")).expect("renamed");
+        disk.power_cut();
+        assert!(mounted.rename(path("a"), path("b")).is_err());
+        assert!(mounted.open(path("a")).is_err());
+        disk.mounted().rename(path("a"), path("b")).expect("renamed");
     }
 
     #[test]

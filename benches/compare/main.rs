@@ -15,6 +15,7 @@ mod idle;
 mod memory;
 mod open_loop;
 mod options;
+mod pubsub;
 mod server;
 mod sockets;
 mod stalls;
@@ -54,6 +55,7 @@ pub(crate) const WORKLOADS: &[Workload] = &[
         run: expiry::run,
     },
     Workload { name: "clients", about: "what idle connections cost", run: clients::run },
+    Workload { name: "pubsub", about: "what a subscriber that does not read costs others", run: pubsub::run },
     Workload { name: "idle", about: "CPU and memory of a server that nobody uses", run: idle::run },
 ];
 

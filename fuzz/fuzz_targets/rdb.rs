@@ -42,7 +42,8 @@ fuzz_target!(|input: &[u8]| {
     let (pieces, _) = load(file, 1 + usize::from(choice >> 2));
     assert_eq!(whole, pieces);
     let Ok(loaded) = whole else { return };
-    let format = [Format::Common, Format::Redis12, Format::Valkey80, Format::Redis10][usize::from(choice & 3)];
+    let format =
+        [Format::Common, Format::Redis12, Format::Valkey80, Format::Redis10][usize::from(choice & 3)];
     let Some(again) = written(&mut keyspace, format) else { return };
     let (reloaded, _) = load(&again, 4096);
     assert_eq!(reloaded.map(|reloaded| reloaded.keys), Ok(loaded.keys));

@@ -26,7 +26,8 @@ fn dumped(keyspace: &mut Keyspace, format: Format) -> Vec<u8> {
 fuzz_target!(|input: &[u8]| {
     let [choice, value @ ..] = input else { return };
     let version = if choice & 1 == 0 { Version::Redis(12) } else { Version::Valkey(80) };
-    let format = [Format::Common, Format::Redis12, Format::Valkey80, Format::Redis10][usize::from(choice >> 1) % 4];
+    let format =
+        [Format::Common, Format::Redis12, Format::Valkey80, Format::Redis10][usize::from(choice >> 1) % 4];
     let Some(mut keyspace) = restored(Payload::new(version, value)) else { return };
     let first = dumped(&mut keyspace, format);
     let mut again = restored(Payload::check(&first).expect("our footer")).expect("our payload");

@@ -92,6 +92,9 @@ pub trait DiskFile: Send {
     /// Those of the system. Nothing of what was written since the last call may be relied on then.
     fn sync(&mut self) -> io::Result<()>;
 
+    /// Tells the system that nobody is going to read what is on disk: its memory may serve others. A hint.
+    fn forget(&mut self) {}
+
     /// Cuts the file, or extends it with zeros.
     ///
     /// # Errors
@@ -173,6 +176,13 @@ impl DiskFile for RealFile {
 
     fn sync(&mut self) -> io::Result<()> {
         self.0.sync_data()
+    }
+
+    fn forget(&mut self) {
+        #[cfg(target_os = "linux")]
+        if let Err(error) = rustix::fs::fadvise(&self.0, 0, None, rustix::fs::Advice::DontNeed) {
+            log::debug!("The system keeps a file in memory: {error}");
+        }
     }
 
     fn truncate(&mut self, len: u64) -> io::Result<()> {

@@ -23,6 +23,10 @@ use crate::snapshot::{Access, Assembler, Batch};
 const CHUNK: usize = 512 << 10;
 const PIECE: usize = 64 << 10;
 
+/// After so many bytes a file that is written in the background is synced, and leaves the system's memory: the disk then
+/// has a steady load instead of one that ends in a long sync, and the pages serve again. So do the peers.
+const SYNCED: usize = 4 << 20;
+
 /// With so many bytes in the queue, the owner of the keyspace had better wait.
 const QUEUE: usize = 16 << 20;
 
@@ -54,6 +58,8 @@ pub struct Plan {
     pub commands: Option<BaseOptions>,
     /// Whether the thread gives way to others.
     pub background: bool,
+    /// Whether the file is synced in steps while it is written.
+    pub sync_in_steps: bool,
     /// The time that keys take in addition.
     pub delay: KeyDelay,
 }
@@ -175,6 +181,14 @@ fn give_way() {
     }
 }
 
+/// Bytes of the file.
+#[derive(Default)]
+struct Written {
+    all: u64,
+    /// Since the last sync.
+    unsynced: usize,
+}
+
 struct Writer {
     plan: Plan,
     shared: Arc<Shared>,
@@ -205,7 +219,7 @@ impl Writer {
         let mut file = at("Failed opening the temp file", self.plan.disk.create(&self.plan.temporary))?;
         let mut assembler = self.begin();
         let mut commands = self.plan.commands.map(BaseCommands::new);
-        let mut bytes = 0;
+        let mut bytes = Written::default();
         loop {
             let batch = batches.recv().map_err(|_| SaveError::Cancelled)?;
             let is_last = batch.is_last();
@@ -215,13 +229,16 @@ impl Writer {
                 break;
             }
             if assembler.len() >= CHUNK {
-                bytes += self.put(&mut *file, &form(&mut commands, assembler.take())?)?;
+                self.put(&mut *file, &form(&mut commands, assembler.take())?, &mut bytes)?;
             }
         }
         let keys = assembler.keys();
-        bytes += self.put(&mut *file, &form(&mut commands, assembler.finish())?)?;
+        self.put(&mut *file, &form(&mut commands, assembler.finish())?, &mut bytes)?;
         at("Failed syncing the temp file", file.sync())?;
-        Ok(Saved { keys, bytes })
+        if self.plan.sync_in_steps {
+            file.forget();
+        }
+        Ok(Saved { keys, bytes: bytes.all })
     }
 
     fn begin(&self) -> Assembler {
@@ -235,12 +252,19 @@ impl Writer {
     }
 
     /// Appends to the file.
-    fn put(&self, file: &mut dyn DiskFile, bytes: &[u8]) -> Result<u64, SaveError> {
+    fn put(&self, file: &mut dyn DiskFile, bytes: &[u8], written: &mut Written) -> Result<(), SaveError> {
         for piece in bytes.chunks(PIECE) {
             at("Write error saving DB on disk", file.write_all(piece))?;
             self.rest();
         }
-        Ok(bytes.len() as u64)
+        written.all += bytes.len() as u64;
+        written.unsynced += bytes.len();
+        if self.plan.sync_in_steps && written.unsynced >= SYNCED {
+            written.unsynced = 0;
+            at("Failed syncing the temp file", file.sync())?;
+            file.forget();
+        }
+        Ok(())
     }
 
     /// To be called after some 0.1 ms of work: if the loop, or a client of this machine, waits for the processor that this
@@ -311,6 +335,7 @@ mod tests {
             access: Access::Nothing,
             aux: vec![(b"name".to_vec(), b"value".to_vec())],
             functions: Vec::new(),
+            sync_in_steps: true,
             databases: Vec::new(),
             commands: None,
             background: false,

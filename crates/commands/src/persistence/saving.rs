@@ -26,6 +26,8 @@ use crate::error::Error;
 use crate::generic::dump::{COMPRESSION, FORMAT};
 
 const CHECKSUM: Directive = Directive::named("rdbchecksum");
+const SYNC_DUMP: Directive = Directive::named("rdb-save-incremental-fsync");
+const SYNC_REWRITE: Directive = Directive::named("aof-rewrite-incremental-fsync");
 const KEY_DELAY: Directive = Directive::named("rdb-key-save-delay");
 const STOP_WRITES: Directive = Directive::named("stop-writes-on-bgsave-error");
 const MAXMEMORY_POLICY: Directive = Directive::named("maxmemory-policy");
@@ -269,6 +271,12 @@ impl Target<'_> {
                 .collect(),
             commands: as_commands.then_some(commands),
             background: purpose != Purpose::Foreground,
+            // While everybody waits, one sync at the end is the shortest way.
+            sync_in_steps: match purpose {
+                Purpose::Background => config.flag(SYNC_DUMP),
+                Purpose::Foreground => false,
+                Purpose::Rewrite => config.flag(SYNC_REWRITE),
+            },
             delay,
         }
     }

@@ -467,7 +467,7 @@ mod tests {
         session.advance_ms(1000);
         session.check(&[
             ("DBSIZE", "(integer) 1"),
-            ("SCAN 0 TYPE list COUNT 100", "1) \"0\"\n2) (empty array)"),
+            ("SCAN 0 TYPE string COUNT 100", "1) \"0\"\n2) (empty array)"),
             ("DBSIZE", "(integer) 0"),
         ]);
         session.run("SET k v PX 1");

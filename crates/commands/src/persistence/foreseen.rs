@@ -78,12 +78,15 @@ impl Foreseen {
     fn act_of(&mut self, name: &[u8]) -> Act {
         let Found::Command(id) = self.table.find(name, None) else { return Act::Nothing };
         let row = self.table.command(id).row;
-        match row.name {
-            "select" => return Act::Select,
-            "swapdb" => return Act::Swap(usize::MAX),
-            "flushdb" => drop(self.databases.remove(&self.db)),
-            "flushall" => self.databases.clear(),
-            _ => {}
+        let is = |other: &[u8]| row.name.as_bytes().eq_ignore_ascii_case(other);
+        if is(b"SELECT") {
+            return Act::Select;
+        } else if is(b"SWAPDB") {
+            return Act::Swap(usize::MAX);
+        } else if is(b"FLUSHDB") {
+            self.databases.remove(&self.db);
+        } else if is(b"FLUSHALL") {
+            self.databases.clear();
         }
         if row.keys.is_empty() { Act::Nothing } else { Act::Keys(row.keys) }
     }

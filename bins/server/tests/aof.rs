@@ -28,7 +28,9 @@ fn call(client: &mut Client, line: &str) -> String {
 
 fn wait_for_rewrite(client: &mut Client) {
     let begin = Instant::now();
-    while !call(client, "INFO persistence").contains("aof_rewrite_in_progress:0") {
+    let is_over =
+        |info: &str| info.contains("aof_rewrite_in_progress:0") && info.contains("aof_rewrite_scheduled:0");
+    while !is_over(&call(client, "INFO persistence")) {
         assert!(begin.elapsed() < PATIENCE, "the rewrite does not end");
         std::thread::sleep(Duration::from_millis(5));
     }

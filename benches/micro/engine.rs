@@ -25,6 +25,10 @@ impl Links for Nowhere {
         self.began.elapsed().as_nanos() as u64
     }
 
+    fn cpu_ns(&mut self) -> u64 {
+        0
+    }
+
     fn close(&mut self, _: ClientId, _: Close) {}
 
     fn send(&mut self, _: ClientId, _: &mut dyn FnMut(&mut ReplyBuf)) {}

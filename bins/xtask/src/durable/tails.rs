@@ -102,8 +102,14 @@ fn make(binary: &Path, directory: &Path) -> anyhow::Result<Log> {
     };
     let commands = find(COMMAND);
     ensure!(commands.len() as u64 == NUMBERS, "{} commands are in the log", commands.len());
-    let vouched = find(b"#CRC:").last().copied().unwrap_or(0);
+    let vouched = find(b"#CRC:").last().map_or(0, |at| durable(&bytes[*at..]));
     Ok(Log { directory: directory.to_owned(), file: logs.remove(0), bytes, commands, vouched })
+}
+
+/// How much of the log was on disk before its last checkpoint: a flipped bit behind that may be a torn write.
+fn durable(checkpoint: &[u8]) -> usize {
+    let field = checkpoint.split(|byte| *byte == b':').nth(2).unwrap_or_default();
+    std::str::from_utf8(field).ok().and_then(|digits| digits.parse().ok()).unwrap_or(0)
 }
 
 fn try_one(binary: &Path, log: &Log, damage: Damage, i: u64, tally: &mut Tally) -> anyhow::Result<()> {

@@ -129,7 +129,7 @@ fn connect_idle(port: u16, count: usize) -> Result<Vec<Sockets>> {
 }
 
 /// Lets this process, and the servers that it starts, open enough files.
-fn raise_open_files(needed: usize) -> Result<()> {
+pub(crate) fn raise_open_files(needed: usize) -> Result<()> {
     let mut limit = getrlimit(Resource::Nofile);
     if limit.maximum.is_some_and(|maximum| maximum < needed as u64) {
         anyhow::bail!("the limit of open files is {:?}, {needed} are needed (ulimit -Hn)", limit.maximum);

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 
 use crate::OURS;
+use crate::clients::raise_open_files;
 use crate::options::Options;
 use crate::server::{Program, Server};
 use crate::sockets::Sockets;
@@ -33,6 +34,7 @@ struct Figures {
 
 /// Runs the workload and prints its table.
 pub(crate) fn run(options: &Options) -> Result<()> {
+    raise_open_files(READERS + 100)?;
     let mut all: Vec<Figures> = options.programs.iter().map(|_| Figures::default()).collect();
     for _ in 0..options.rounds {
         for (program, figures) in options.programs.iter().zip(&mut all) {

@@ -66,3 +66,15 @@ crash runs="100" damages="1000":
 # a long differential run with a seed from the clock
 soak commands="50000000":
     cargo xtask diff --commands {{commands}}
+
+# the tests of persistence that need the real servers (PEERS)
+real-servers:
+    cargo test --package carnelian-persistence --test rdb --test snapshot -- --ignored --skip other_files --skip cost
+
+# the same for the dump files in a directory: RDB_FILES=/dumps just real-files
+real-files:
+    cargo test --package carnelian-persistence --test rdb -- --ignored other_files
+
+# what a snapshot costs the thread that owns the data, key by key and for large collections
+snapshot-cost:
+    cargo test --release --package carnelian-persistence --test snapshot cost -- --ignored --nocapture --test-threads 1

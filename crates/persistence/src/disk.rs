@@ -108,6 +108,21 @@ pub trait DiskFile: Send {
     fn len(&self) -> io::Result<u64>;
 }
 
+/// Reads until the buffer is full or the file ends; how many bytes that is.
+///
+/// # Errors
+/// Those of [`DiskFile::read`].
+pub fn fill(file: &mut dyn DiskFile, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match file.read(&mut buffer[filled..])? {
+            0 => break,
+            n => filled += n,
+        }
+    }
+    Ok(filled)
+}
+
 /// The files of the system.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RealDisk;

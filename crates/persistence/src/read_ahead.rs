@@ -4,7 +4,7 @@ use std::io;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::thread;
 
-use crate::disk::DiskFile;
+use crate::disk::{DiskFile, fill};
 
 /// Bytes of a chunk.
 const CHUNK: usize = 256 << 10;
@@ -95,17 +95,6 @@ fn read_all(
     // Only now can the end be seen.
     drop(chunks);
     wake();
-}
-
-fn fill(file: &mut dyn DiskFile, buffer: &mut [u8]) -> io::Result<usize> {
-    let mut filled = 0;
-    while filled < buffer.len() {
-        match file.read(&mut buffer[filled..])? {
-            0 => break,
-            n => filled += n,
-        }
-    }
-    Ok(filled)
 }
 
 #[cfg(test)]

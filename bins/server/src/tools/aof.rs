@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use carnelian_persistence::aof::{Ending, FileInfo, Manifest, ManifestError, Scan, Verdict};
 use carnelian_persistence::check::{AofCheck, Lost, describe, is_manifest, is_rdb};
-use carnelian_persistence::disk::{Disk, DiskFile};
+use carnelian_persistence::disk::{Disk, DiskFile, fill};
 
 use super::CHUNK;
 use crate::cli;
@@ -288,18 +288,6 @@ fn manifest_fault(error: &ManifestError) -> String {
         String::from_utf8_lossy(&error.text),
         error.fault
     )
-}
-
-/// Reads until the buffer is full or the file ends.
-fn fill(file: &mut dyn DiskFile, buffer: &mut [u8]) -> io::Result<usize> {
-    let mut filled = 0;
-    while filled < buffer.len() {
-        match file.read(&mut buffer[filled..])? {
-            0 => break,
-            n => filled += n,
-        }
-    }
-    Ok(filled)
 }
 
 fn read_all(file: &mut dyn DiskFile) -> io::Result<Vec<u8>> {

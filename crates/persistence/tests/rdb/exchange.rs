@@ -143,7 +143,7 @@ fn fill(client: &mut Client, features: Features) {
 }
 
 #[test]
-#[ignore = "needs the real servers: PEERS names their directory"]
+#[ignore = "needs the real servers, whose directory PEERS names: just real-servers"]
 fn files() {
     for from in reals() {
         let (server, mut client) = start(&from, None);
@@ -180,7 +180,7 @@ fn files() {
 }
 
 #[test]
-#[ignore = "needs the real servers and files: PEERS and RDB_FILES name their directories"]
+#[ignore = "needs the real servers and dump files, whose directories PEERS and RDB_FILES name: just real-files"]
 fn other_files() {
     let directory = std::env::var_os("RDB_FILES").expect("RDB_FILES names a directory");
     let features = Features { field_deadlines: true, functions: true };
@@ -211,7 +211,7 @@ fn dataset_of_file(real: &Real, file: &[u8], features: Features) -> Dataset {
 }
 
 #[test]
-#[ignore = "needs the real servers: PEERS names their directory"]
+#[ignore = "needs the real servers, whose directory PEERS names: just real-servers"]
 fn payloads() {
     for from in reals() {
         let (_server, mut client) = start(&from, None);

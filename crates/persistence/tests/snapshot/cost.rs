@@ -78,7 +78,7 @@ fn edit<C: Collection>(keyspace: &mut Keyspace, f: impl FnOnce(&mut C, &mut Spac
 }
 
 #[test]
-#[ignore = "measures"]
+#[ignore = "measures for many seconds and asserts nothing: just snapshot-cost"]
 fn cost_of_small_keys() {
     const KEYS: u64 = 2_000_000;
     for (what, len) in [("8 B", 8), ("200 B", 200)] {
@@ -155,7 +155,7 @@ fn name(i: u64) -> String {
 }
 
 #[test]
-#[ignore = "measures"]
+#[ignore = "measures for many seconds and asserts nothing: just snapshot-cost"]
 fn cost_of_large_collections() {
     large(
         "zset",

@@ -11,7 +11,7 @@ use super::workload::{self, Workload};
 use super::{Save, load};
 
 #[test]
-#[ignore = "needs the real servers: PEERS names their directory"]
+#[ignore = "needs the real servers, whose directory PEERS names: just real-servers"]
 fn real_servers_load_what_was_assembled() {
     let peers = Peers::from_env().expect("the real servers are there");
     for (peer, format) in [(Peer::Redis, Format::Redis12), (Peer::Valkey, Format::Valkey80)] {

@@ -9,6 +9,7 @@ mod client;
 mod clients;
 mod closed_loop;
 mod cpu;
+mod durable;
 mod expiry;
 mod fill;
 mod idle;
@@ -53,6 +54,11 @@ pub(crate) const WORKLOADS: &[Workload] = &[
         name: "expiry",
         about: "how late keys go, and what a mass expiry costs others",
         run: expiry::run,
+    },
+    Workload {
+        name: "durable",
+        about: "what a log that is synced before each reply costs those who read",
+        run: durable::run,
     },
     Workload { name: "clients", about: "what idle connections cost", run: clients::run },
     Workload { name: "pubsub", about: "what a subscriber that does not read costs others", run: pubsub::run },

@@ -98,6 +98,7 @@ fn start_log(launch: &Launch, config: &Config) {
 
 fn serve(config: Config, config_file: Option<PathBuf>) -> anyhow::Result<()> {
     process::start_allocator_thread();
+    process::map_text();
     let mut net = Net::new(links::net_config(&config))?;
     log::info!("Running mode=standalone, port={}.", config.int(Directive::named("port")));
     net.listen()?;

@@ -96,16 +96,20 @@ impl Net {
         if exceeds_limit(conn, &self.config, now_ns) {
             self.stats.output_buffer_limit_disconnections += 1;
             self.close_now(id, Reason::OutputLimit);
-        } else if !conn.queued && !conn.write_blocked {
+        } else if conn.write_blocked {
+            if let Some(output) = &mut conn.output {
+                output.seal();
+            }
+        } else if !conn.queued {
             conn.queued = true;
             self.pending.push(id);
         }
     }
 
-    /// Writes the outputs of this turn.
+    /// Writes the outputs of this turn, the latest first: so who publishes does not wait until all subscribers are served.
     pub(crate) fn write_pending(&mut self) {
         let mut pending = std::mem::take(&mut self.pending);
-        for id in pending.drain(..) {
+        for id in pending.drain(..).rev() {
             if let Some(conn) = self.conns.get_mut(id) {
                 conn.queued = false;
                 self.write(id);

@@ -14,6 +14,8 @@ use crate::number;
 const SHARE_FROM: usize = 4096;
 /// Output capacity kept for the next replies once everything is written.
 const KEEP_CAPACITY: usize = 256 * 1024;
+/// Plain bytes that waiting output keeps in one piece.
+const SEAL_FROM: usize = 48 * 1024;
 /// Bytes reserved for a header whose number is not known yet: right for 10 to 99.
 const PLACEHOLDER: &[u8] = b"*00\r\n";
 
@@ -306,6 +308,32 @@ impl ReplyBuf {
         self.bytes.splice(placeholder, header.iter().copied());
         for large in self.large.iter_mut().rev().take_while(|large| large.at > later.at) {
             large.at = large.at + header.len() - PLACEHOLDER.len();
+        }
+    }
+
+    /// For output that waits for its reader: makes plain bytes a piece of their own once they are 48 KiB, so that what
+    /// is appended later does not move them, and no capacity is kept for more.
+    pub fn seal(&mut self) {
+        if self.bytes.len() - self.written < SEAL_FROM {
+            return;
+        }
+        let mut from = std::mem::take(&mut self.written);
+        let mut sealed = Bytes::from(std::mem::take(&mut self.bytes).into_boxed_slice());
+        self.large_len += sealed.len() - from;
+        // Before the first of these, nothing is sealed.
+        let first = self.large.partition_point(|large| large.at <= from);
+        let later = self.large.split_off(first);
+        self.large.iter_mut().rev().take_while(|large| large.at > 0).for_each(|large| large.at = 0);
+        bytes::Buf::advance(&mut sealed, from);
+        for Large { at, value } in later {
+            if at > from {
+                self.large.push_back(Large { at: 0, value: sealed.split_to(at - from) });
+                from = at;
+            }
+            self.large.push_back(Large { at: 0, value });
+        }
+        if !sealed.is_empty() {
+            self.large.push_back(Large { at: 0, value: sealed });
         }
     }
 

@@ -216,11 +216,26 @@ fn large_values_are_not_copied() {
     assert!(out.memory() >= 1 << 20);
 }
 
+/// Output that waits is not moved by what follows, and keeps no room beyond its length.
+#[test]
+fn waiting_output_takes_what_it_is_long() {
+    let mut out = ReplyBuf::new();
+    for _ in 0..1000 {
+        out.bulk(&[b'x'; 2000]);
+        out.seal();
+    }
+    let (first, memory) = (out.chunks().next().unwrap().as_ptr(), out.memory());
+    assert!(memory < out.len() + 128 * 1024, "{memory} for {}", out.len());
+    out.bulk(&[b'x'; 100_000]);
+    assert_eq!(out.chunks().next().unwrap().as_ptr(), first);
+}
+
 #[derive(Clone, Debug)]
 enum Op {
     Small(usize),
     Large(usize),
     Undone(usize),
+    Seal,
     Advance(prop::sample::Index),
 }
 
@@ -229,6 +244,8 @@ fn op() -> impl Strategy<Value = Op> {
         (0usize..300).prop_map(Op::Small),
         (4000usize..90_000).prop_map(Op::Large),
         (0usize..9000).prop_map(Op::Undone),
+        (40_000usize..60_000).prop_map(Op::Small),
+        Just(Op::Seal),
         any::<prop::sample::Index>().prop_map(Op::Advance),
     ]
 }
@@ -254,6 +271,7 @@ proptest! {
                     out.shared(Bytes::from(value(*len)));
                     out.truncate(mark);
                 }
+                Op::Seal => out.seal(),
                 Op::Advance(n) => {
                     let n = n.index(model.len() + 1);
                     out.advance(n);

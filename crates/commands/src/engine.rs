@@ -275,7 +275,7 @@ impl State {
         self.clients.insert(client);
     }
 
-    fn disconnected(&mut self, id: ClientId) {
+    pub(crate) fn disconnected(&mut self, id: ClientId) {
         if let Some(mut client) = self.clients.remove(id) {
             self.tracking.forget(&mut client);
             self.watches.forget(id.slot, &client.watched);

@@ -872,8 +872,11 @@ impl Keyspace {
         self.reaper.trim(&self.pool, usize::MAX);
     }
 
-    /// Exchanges the content of two databases.
+    /// Exchanges the content of two databases; nothing happens if they are one.
     pub fn swap(&mut self, a: usize, b: usize) {
+        if a == b {
+            return;
+        }
         self.dbs.swap(a, b);
         if let Some(recorded) = &mut self.recorded {
             recorded.push(Recorded::Swap(a, b));

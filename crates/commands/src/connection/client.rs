@@ -312,13 +312,15 @@ fn kill(cx: &mut Ctx<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// Ends a connection; the client's own one when the reply has been written.
+/// Ends a connection; the client's own one when the reply has been written. Nothing finds another one any more, even before
+/// the network has closed it.
 fn end(cx: &mut Ctx<'_>, id: ClientId) {
     let client = cx.client();
     if client.id == id {
         client.close = Some(Close::AfterReply);
     } else {
         cx.links.close(id, Close::Now);
+        cx.state.disconnected(id);
     }
 }
 

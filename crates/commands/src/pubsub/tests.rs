@@ -112,11 +112,12 @@ fn lists_show_subscribers() {
     let list = session.run("CLIENT LIST TYPE pubsub");
     assert!(list.contains(" flags=P db=0 sub=2 psub=1 ssub=3 "), "{list}");
     assert!(!session.run("CLIENT LIST TYPE normal").contains("id=2"));
-    session.check(&[("CLIENT KILL TYPE pubsub", "(integer) 1")]);
     let info = session.run("INFO clients stats");
     for part in ["pubsub_clients:1", "pubsub_channels:2", "pubsub_patterns:1", "pubsubshard_channels:3"] {
         assert!(info.contains(part), "{part}");
     }
+    session.check(&[("CLIENT KILL TYPE pubsub", "(integer) 1")]);
+    assert!(session.run("INFO stats").contains("pubsub_channels:0"));
 }
 
 #[test]

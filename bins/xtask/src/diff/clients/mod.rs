@@ -162,6 +162,7 @@ impl Run {
         for &index in self.active() {
             self.stages[index].target.reconnect()?;
             self.stages[index].target.call(&["CLIENT", "UNPAUSE"])?;
+            self.stages[index].settle()?;
         }
         self.compare_datasets()
     }

@@ -40,7 +40,7 @@ bitflags::bitflags! {
         const CAPA_REDIRECT = 1 << 6;
         /// Its last command waits for a key.
         const BLOCKED = 1 << 7;
-        /// A key that it watches has changed.
+        /// A key that it watched has changed, or a database with such keys was emptied or exchanged.
         const SPOILED = 1 << 8;
     }
 }
@@ -129,11 +129,6 @@ impl Client {
     /// The numbers of its channels, patterns and shard channels.
     pub(crate) fn subscription_counts(&self) -> [usize; 3] {
         self.subscriptions.as_ref().map_or([0; 3], |subscriptions| subscriptions.counts())
-    }
-
-    /// The number of keys that it watches; none when one of them has changed, since the others do not matter then.
-    pub(crate) fn watched_keys(&self) -> usize {
-        if self.flags.contains(ClientFlags::SPOILED) { 0 } else { self.watched.len() }
     }
 
     /// How it tracks keys; nothing if it does not.

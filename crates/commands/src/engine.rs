@@ -473,7 +473,11 @@ impl State {
             Change::Key { db, key, cause } => {
                 blocking.note(db, key);
                 if cause != Cause::Aside {
-                    watches.changed(db, key, &mut |slot| spoil(post.clients, slot));
+                    for slot in watches.watchers(db, key) {
+                        spoil(post.clients, slot);
+                        // The other keys do not matter any more.
+                        watches.forget(slot, &std::mem::take(&mut post.clients.at(slot as usize).watched));
+                    }
                     tracking.changed(&mut post, key, cause, running);
                 }
             }

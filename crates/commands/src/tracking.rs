@@ -182,7 +182,10 @@ impl Tracking {
     pub(crate) fn flushed(&mut self, post: &mut Post<'_, '_>, running: Option<ClientId>) {
         self.readers.clear();
         let tracking = post.clients.iter().filter(|client| client.tracking.is_some());
-        for id in tracking.map(|client| client.id).collect::<Vec<_>>() {
+        let mut ids: Vec<ClientId> = tracking.map(|client| client.id).collect();
+        // Several of them may redirect to one: the oldest goes first, as in Redis.
+        ids.sort_unstable_by_key(|id| id.serial);
+        for id in ids {
             if running == Some(id) {
                 self.held.push(None);
             } else {

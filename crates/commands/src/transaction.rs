@@ -200,6 +200,11 @@ fn watch(cx: &mut Ctx<'_>) -> Result<(), Error> {
     if cx.client().transaction.is_some() {
         return Err(Error::Text("ERR WATCH inside MULTI is not allowed"));
     }
+    if cx.client().flags.contains(ClientFlags::SPOILED) {
+        // The transaction is not going to run anyway.
+        cx.out.ok();
+        return Ok(());
+    }
     let db = cx.db;
     for key in cx.argv.skip(1).iter() {
         // Looking removes a key that has expired, which is nobody's change any more once it is noted.

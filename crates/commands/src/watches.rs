@@ -50,11 +50,10 @@ impl Watches {
         }
     }
 
-    /// Names those who watch a key that has changed.
-    pub(crate) fn changed(&self, db: usize, key: &[u8], spoil: &mut dyn FnMut(u32)) {
-        if let Some(watchers) = self.by_db.get(db).and_then(|keys| keys.get(key)) {
-            watchers.iter().for_each(|watcher| spoil(watcher.slot));
-        }
+    /// Those who watch a key.
+    pub(crate) fn watchers(&self, db: usize, key: &[u8]) -> Vec<u32> {
+        let watchers = self.by_db.get(db).and_then(|keys| keys.get(key));
+        watchers.into_iter().flatten().map(|watcher| watcher.slot).collect()
     }
 
     /// Names those who watch a key of a database that was emptied, if there was one.

@@ -28,7 +28,7 @@ struct SightExplanation {
     applies: fn(Sight<'_>) -> bool,
 }
 
-const SIGHTS: [SightExplanation; 4] = [
+const SIGHTS: [SightExplanation; 6] = [
     SightExplanation {
         reason: "what FLUSHALL and FLUSHDB tell the client that sends them follows the reply, as in Valkey",
         applies: flush_before_reply,
@@ -44,6 +44,14 @@ const SIGHTS: [SightExplanation; 4] = [
     SightExplanation {
         reason: "a silent client that ends its own connection is closed; the peers wait for a reply to be written",
         applies: silent_end,
+    },
+    SightExplanation {
+        reason: "a transaction that ends its own connection has a whole reply; Redis's stops at that command",
+        applies: end_within_transaction,
+    },
+    SightExplanation {
+        reason: "a key stored in place of one of another type serves who waits for it; in the peers he waits on",
+        applies: served_by_store,
     },
 ];
 
@@ -91,15 +99,40 @@ fn silent_end(sight: Sight<'_>) -> bool {
     ends && sight.own && ours.closed && ours.replies.is_empty() && reference == &Seen::default()
 }
 
+fn end_within_transaction(sight: Sight<'_>) -> bool {
+    let [ours, reference, ..] = sight.all else { return false };
+    let whole = matches!(&ours.replies[..], [reply] if reply.starts_with(b"*"));
+    let same_end = ours.closed && reference.closed && reference.replies.is_empty();
+    sight.own && sight.argv[0] == b"EXEC" && whole && same_end
+}
+
+fn served_by_store(sight: Sight<'_>) -> bool {
+    let [ours, reference, ..] = sight.all else { return false };
+    let stores = [&b"ZRANGESTORE"[..], b"SORT"].contains(&&sight.argv[0][..]);
+    stores && !sight.own && !ours.replies.is_empty() && reference == &Seen::default()
+}
+
 fn other_function_exists(sight: Sight<'_>) -> bool {
     let [ours, reference, ..] = sight.all else { return false };
-    let names = |reply: &Vec<u8>| {
+    ours.closed == reference.closed
+        && ours.replies.len() == reference.replies.len()
+        && ours.replies.iter().zip(&reference.replies).all(|(a, b)| same_but_function(a, b))
+}
+
+/// Also within EXEC's array.
+fn same_but_function(a: &[u8], b: &[u8]) -> bool {
+    let names = |reply: &[u8]| {
         (reply.starts_with(b"-ERR Function ") || reply.starts_with(b"-ERR Library "))
             && reply.ends_with(b" already exists\r\n")
     };
-    ours.closed == reference.closed
-        && ours.replies.len() == reference.replies.len()
-        && ours.replies.iter().zip(&reference.replies).all(|(a, b)| a == b || names(a) && names(b))
+    match (reply::elements(a), reply::elements(b)) {
+        (Some((head, ours)), Some((other, theirs))) => {
+            head == other
+                && ours.len() == theirs.len()
+                && ours.iter().zip(theirs).all(|(a, b)| same_but_function(a, b))
+        }
+        _ => a == b || names(a) && names(b),
+    }
 }
 
 struct Explanation {

@@ -401,7 +401,7 @@ fn write_fields(to: &mut String, client: &Client, link: &LinkInfo, argv_mem: usi
         client.flag_letters(),
         client.db,
         queued.unwrap_or(-1),
-        client.watched_keys(),
+        client.watched.len(),
         link.query,
         link.query_free,
         link.output_memory,
@@ -567,6 +567,28 @@ mod tests {
         ] {
             assert!(line.contains(part), "{part} in {line}");
         }
+    }
+
+    #[test]
+    fn watches_end_with_the_first_change() {
+        let mut session = Session::new();
+        let other = session.connect();
+        let mut watching = |line: &str| -> String {
+            session.run_of(other, "SET a 1");
+            session.run("WATCH a b");
+            session.run_of(other, line);
+            // Nothing is added to what was in vain.
+            session.run("WATCH c");
+            let info = session.run("CLIENT INFO");
+            session.run("UNWATCH");
+            info.split(' ')
+                .filter(|field| field.starts_with("watch=") || field.starts_with("flags="))
+                .collect()
+        };
+        assert_eq!(watching("GET a"), "flags=Nwatch=3");
+        assert_eq!(watching("SET b 1"), "flags=dwatch=0");
+        // As Redis counts.
+        assert_eq!(watching("FLUSHDB"), "flags=dwatch=2");
     }
 
     #[test]

@@ -66,12 +66,12 @@ fn flush(draw: &mut Draw) -> Step {
 fn expiring(draw: &mut Draw) -> Step {
     let key = key(draw);
     let plan = match draw.rng.below(3) {
-        0 => Plan::of("PEXPIRE").args([key, "1"]),
-        1 => Plan::of("GETEX").args([key, "PX", "1"]),
-        _ => Plan::of("SET").args([key, "soon", "PX", "1"]),
+        0 => Plan::of("PEXPIRE").args([key, "5"]),
+        1 => Plan::of("GETEX").args([key, "PX", "5"]),
+        _ => Plan::of("SET").args([key, "soon", "PX", "5"]),
     };
     let mut step = Step::from(plan).alone();
-    (step.wait, step.expires) = (10, true);
+    (step.wait, step.expires) = (20, true);
     step
 }
 

@@ -54,8 +54,8 @@ pub(crate) struct Run {
     history: Vec<String>,
     sent: u64,
     reference: usize,
-    /// A mismatch was found in this episode.
-    broken: bool,
+    /// The servers' states have parted: nothing more is compared in this episode.
+    parted: bool,
     /// The peers have not differed in this episode.
     peers_agree: bool,
 }
@@ -81,7 +81,7 @@ impl Run {
             history: Vec::new(),
             sent: 0,
             reference: REDIS,
-            broken: false,
+            parted: false,
             peers_agree: true,
         }
     }
@@ -127,16 +127,19 @@ impl Run {
 
     fn episode(&mut self, valkey: bool) -> anyhow::Result<()> {
         self.reference = if valkey { VALKEY } else { REDIS };
-        (self.broken, self.peers_agree) = (false, true);
+        (self.parted, self.peers_agree) = (false, true);
         self.history.clear();
         let mut scene = Scene::new(&mut self.draw, &self.groups, &self.protocols, valkey);
         for &index in self.active() {
             self.stages[index].open(&scene.protocols)?;
         }
         for _ in 0..STEPS {
+            if scene.is_stuck() {
+                return Ok(());
+            }
             let step = scene.step(&mut self.draw);
             self.take(&mut scene, &step)?;
-            if self.broken {
+            if self.parted {
                 return Ok(());
             }
         }
@@ -154,7 +157,7 @@ impl Run {
                 let mut step = Step::from(Plan::of(words[0]).args(&words[1..]));
                 step.actor = awake;
                 self.take(scene, &step)?;
-                if self.broken {
+                if self.parted {
                     return Ok(());
                 }
             }
@@ -220,14 +223,18 @@ impl Run {
             one.replies = form::canonical(&one.replies);
             seen.push(one);
         }
-        if self.broken {
+        if self.parted {
             return Ok(());
         }
         let how = if step.actor == actor { &step.how } else { &How::By(Rule::Exact) };
         if !equal(how, &seen[0], &seen[1]) {
             let sight = Sight { argv: &step.argv, own: step.actor == actor, all: &seen };
             match rules::explain_seen(sight) {
-                Some(reason) => self.report.explained(reason),
+                Some(reason) => {
+                    self.report.explained(reason);
+                    // What is explained may be that a client went on, or was closed, here alone.
+                    self.parted |= !same_count(&seen[0], &seen[1]);
+                }
                 None => self.found(step, actor, &seen),
             }
         } else if self.peers_agree && self.reference == REDIS && !equal(how, &seen[1], &seen[2]) {
@@ -243,7 +250,9 @@ impl Run {
     }
 
     fn note(&mut self, scene: &mut Scene, step: &Step, actor: usize, seen: &Seen) -> anyhow::Result<()> {
-        if !seen.replies.is_empty() {
+        // One that waits may hear of other things meanwhile.
+        let answered = |reply: &Vec<u8>| step.actor == actor || !reply.starts_with(b">");
+        if seen.replies.iter().any(answered) {
             scene.actors[actor].pending = false;
         } else if step.actor == actor {
             scene.actors[actor].pending = true;
@@ -258,7 +267,7 @@ impl Run {
     }
 
     fn found(&mut self, step: &Step, actor: usize, seen: &[Seen]) {
-        self.broken = true;
+        self.parted = true;
         let names = self.active().iter().map(|&index| self.stages[index].target.name);
         self.report.mismatch(Mismatch {
             command: format!("c{}> {}, received by c{actor}", step.actor, line(&step.argv)),
@@ -273,7 +282,7 @@ impl Run {
         let ours = Dataset::of(&mut self.stages[OURS].target)?;
         let reference = Dataset::of(&mut self.stages[self.reference].target)?;
         for (key, ours, theirs) in ours.differences(&reference, false) {
-            self.broken = true;
+            self.parted = true;
             self.report.mismatch(Mismatch {
                 command: format!("(dataset) {}", quote::escape(&key)),
                 shape: "(dataset)".to_owned(),
@@ -287,9 +296,12 @@ impl Run {
 }
 
 fn equal(how: &How, ours: &Seen, reference: &Seen) -> bool {
-    ours.closed == reference.closed
-        && ours.replies.len() == reference.replies.len()
+    same_count(ours, reference)
         && ours.replies.iter().zip(&reference.replies).all(|(ours, theirs)| how.equal(ours, theirs))
+}
+
+fn same_count(ours: &Seen, reference: &Seen) -> bool {
+    ours.closed == reference.closed && ours.replies.len() == reference.replies.len()
 }
 
 /// The replies that differ are named; if one side has more, the first of those.

@@ -105,6 +105,11 @@ impl Scene {
         }
     }
 
+    /// Everybody is held up. When they go on, each server has its own order.
+    pub(crate) fn is_stuck(&self) -> bool {
+        self.paused && self.actors.iter().all(|actor| actor.pending)
+    }
+
     /// The next command, and who sends it.
     pub(crate) fn step(&mut self, draw: &mut Draw) -> Step {
         let mut actor = draw.rng.below(self.actors.len());

@@ -402,13 +402,17 @@ impl Keyspace {
         Some(Item::new(entry, self.policy))
     }
 
-    /// Users' reads of several keys at once, in the order of the keys, together with what it takes to build
-    /// collections from them.
-    pub fn read_all<'k>(
+    /// Users' reads of several keys at once, in the order of the keys, up to the first one that `look` refuses; together
+    /// with what it takes to build collections from them.
+    ///
+    /// # Errors
+    /// That of `look`.
+    pub fn read_all<'k, T, E>(
         &'k mut self,
         db: usize,
         keys: impl Iterator<Item = Key<'k>>,
-    ) -> (Vec<Option<Item<'k>>>, Space<'k>) {
+        mut look: impl FnMut(Option<Item<'k>>) -> Result<T, E>,
+    ) -> Result<(Vec<T>, Space<'k>), E> {
         let policy = self.policy;
         // Reading removes expired keys only, never the entry of a key that was read before.
         let mut found = |key| {
@@ -416,9 +420,9 @@ impl Keyspace {
             self.touch(entry);
             Some(Item::new(entry, policy))
         };
-        let items = keys.map(&mut found).collect();
+        let items = keys.map(|key| look(found(key))).collect::<Result<_, E>>()?;
         // Building collections takes and frees blocks of their own; it changes no entry.
-        (items, self.space())
+        Ok((items, self.space()))
     }
 
     /// A guard for changing one key, present or absent.

@@ -28,7 +28,7 @@ struct SightExplanation {
     applies: fn(Sight<'_>) -> bool,
 }
 
-const SIGHTS: [SightExplanation; 6] = [
+const SIGHTS: [SightExplanation; 7] = [
     SightExplanation {
         reason: "what FLUSHALL and FLUSHDB tell the client that sends them follows the reply, as in Valkey",
         applies: flush_before_reply,
@@ -52,6 +52,10 @@ const SIGHTS: [SightExplanation; 6] = [
     SightExplanation {
         reason: "a key stored in place of one of another type serves who waits for it; in the peers he waits on",
         applies: served_by_store,
+    },
+    SightExplanation {
+        reason: "that a copy is out of date is told before the events overwritten and type_changed; after them in Redis",
+        applies: invalidated_before_overwritten,
     },
 ];
 
@@ -78,12 +82,22 @@ fn flush_before_reply(sight: Sight<'_>) -> bool {
     let name = sight.argv[0].to_ascii_uppercase();
     let flushes =
         name.starts_with(b"FLUSH") || name == b"EXEC" || name.starts_with(b"EVAL") || name == b"FCALL";
+    flushes && sight.own && ours == valkey && same_in_any_order(ours, redis)
+}
+
+fn invalidated_before_overwritten(sight: Sight<'_>) -> bool {
+    let [ours, redis, _] = sight.all else { return false };
+    let says = |word: &[u8]| ours.replies.iter().any(|reply| reply.windows(word.len()).any(|at| at == word));
+    says(b"overwritten") && says(b"invalidate") && same_in_any_order(ours, redis)
+}
+
+fn same_in_any_order(ours: &Seen, reference: &Seen) -> bool {
     let sorted = |seen: &Seen| {
         let mut replies = seen.replies.clone();
         replies.sort();
         replies
     };
-    flushes && sight.own && ours == valkey && sorted(ours) == sorted(redis)
+    ours.closed == reference.closed && sorted(ours) == sorted(reference)
 }
 
 fn wrong_filter(sight: Sight<'_>) -> bool {

@@ -39,9 +39,7 @@ fn sets<'k>(
     db: usize,
     keys: impl Iterator<Item = Key<'k>>,
 ) -> Result<(Vec<Option<SetRef<'k>>>, Space<'k>), Error> {
-    let (items, space) = keyspace.read_all(db, keys);
-    let sets = items.iter().map(|item| item.as_ref().map(set).transpose()).collect::<Result<_, _>>()?;
-    Ok((sets, space))
+    keyspace.read_all(db, keys, |item| item.as_ref().map(set).transpose())
 }
 
 /// The keys at arguments `first` to `end`, exclusive.

@@ -134,8 +134,7 @@ pub(super) const ZINTERCARD: Row = Row {
 fn zintercard(cx: &mut Ctx<'_>) -> Result<(), Error> {
     let keys = keys(cx, 1)?;
     let argv = cx.argv;
-    let (items, _) = cx.keyspace.read_all(cx.db, hashed(cx, keys.clone()).into_iter());
-    let sources = sources(&items, keys.len())?;
+    let (sources, _) = cx.keyspace.read_all(cx.db, hashed(cx, keys.clone()).into_iter(), source)?;
     let mut limit = 0;
     let mut rest = Rest::new(argv, keys.end);
     while let Some(word) = rest.next() {
@@ -310,18 +309,14 @@ fn hashed<'a>(cx: &Ctx<'a>, keys: std::ops::Range<usize>) -> Vec<carnelian_keysp
     keys.map(|i| cx.key(i)).collect()
 }
 
-fn sources<'a>(items: &[Option<Item<'a>>], count: usize) -> Result<Vec<Source<'a>>, Error> {
-    debug_assert_eq!(items.len(), count);
-    let source = |item: &Option<Item<'a>>| {
-        let members = match item.as_ref().map(Item::value) {
-            None => Members::None,
-            Some(Value::SortedSet(set)) => Members::SortedSet(set),
-            Some(Value::Set(set)) => Members::Set(set),
-            Some(_) => return Err(Error::WrongType),
-        };
-        Ok(Source { members, weight: 1.0 })
+fn source<'a>(item: Option<Item<'a>>) -> Result<Source<'a>, Error> {
+    let members = match item.as_ref().map(Item::value) {
+        None => Members::None,
+        Some(Value::SortedSet(set)) => Members::SortedSet(set),
+        Some(Value::Set(set)) => Members::Set(set),
+        Some(_) => return Err(Error::WrongType),
     };
-    items.iter().map(source).collect()
+    Ok(Source { members, weight: 1.0 })
 }
 
 /// The result in no order, with no member twice.
@@ -398,8 +393,7 @@ fn reply(cx: &mut Ctx<'_>, operation: Operation) -> Result<(), Error> {
     let keys = keys(cx, 1)?;
     let rest = Rest::new(cx.argv, keys.end);
     let hashed = hashed(cx, keys.clone());
-    let (items, _) = cx.keyspace.read_all(cx.db, hashed.into_iter());
-    let mut sources = sources(&items, keys.len())?;
+    let (mut sources, _) = cx.keyspace.read_all(cx.db, hashed.into_iter(), source)?;
     let options = Options::parse(rest, operation, false, &mut sources)?;
     let mut result = combine(operation, sources, options.aggregate);
     result.sort_unstable_by(|a, b| SortedSet::compare((&a.0, a.1), (&b.0, b.1)));
@@ -415,8 +409,7 @@ fn store_result(cx: &mut Ctx<'_>, operation: Operation, event: &'static str) -> 
     let keys = keys(cx, 2)?;
     let rest = Rest::new(cx.argv, keys.end);
     let (target, hashed) = (cx.key(1), hashed(cx, keys.clone()));
-    let (items, mut space) = cx.keyspace.read_all(cx.db, hashed.into_iter());
-    let mut sources = sources(&items, keys.len())?;
+    let (mut sources, mut space) = cx.keyspace.read_all(cx.db, hashed.into_iter(), source)?;
     let options = Options::parse(rest, operation, true, &mut sources)?;
     let mut result = combine(operation, sources, options.aggregate);
     let set = (!result.is_empty()).then(|| SortedSet::build(&mut result, &mut space));

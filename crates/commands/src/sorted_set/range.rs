@@ -144,10 +144,11 @@ pub(super) const ZRANGESTORE: Row = Row {
 fn zrangestore(cx: &mut Ctx<'_>) -> Result<(), Error> {
     let query = Words { by: None, back: None, store: true }.parse(cx, 3)?;
     let (target, source) = (cx.key(1), cx.key(2));
-    let (items, space) = cx.keyspace.read_all(cx.db, [source].into_iter());
-    let result = match items[0] {
-        Some(item) => {
-            let set = sorted_set(&item)?;
+    let (sets, space) = cx
+        .keyspace
+        .read_all(cx.db, [source].into_iter(), |item| item.as_ref().map(sorted_set).transpose())?;
+    let result = match sets[0] {
+        Some(set) => {
             let result = RefCell::new((SortedSet::empty(&space), space));
             // One after the other, as Redis does: a -0 that is packed for a moment becomes 0.
             query.visit(

@@ -5,6 +5,7 @@ use carnelian_keyspace::encoding::intset::IntsetRef;
 use carnelian_keyspace::encoding::listpack::{Element, ListpackRef};
 use carnelian_keyspace::{Encoding, Event, Item, Keyspace, Limits, Options, Set, SetRef, Space, Value};
 use std::collections::BTreeSet;
+use std::convert::Infallible;
 use std::ops::ControlFlow;
 
 const EVENT: [Event; 1] = [Event::set("test")];
@@ -169,8 +170,9 @@ impl Run {
     fn combine(&mut self, count: usize) {
         let names: Vec<_> = (0..count as u8).map(|n| [n]).collect();
         let keys: Vec<_> = names.iter().map(|name| self.keyspace.key(name)).collect();
-        let (items, mut space) = self.keyspace.read_all(0, keys.into_iter());
-        let sets: Vec<SetRef<'_>> = items.iter().flatten().map(set).collect();
+        let Ok((sets, mut space)) =
+            self.keyspace.read_all(0, keys.into_iter(), |item| Ok::<_, Infallible>(item.as_ref().map(set)));
+        let sets: Vec<SetRef<'_>> = sets.into_iter().flatten().collect();
         let models: Vec<&Model> = self.models[..count].iter().filter(|model| !model.is_empty()).collect();
         let Some((first, others)) = sets.split_first() else { return };
         let all = |member: &&Vec<u8>| models.iter().all(|model| model.contains(*member));

@@ -5,7 +5,7 @@ use carnelian_keyspace::{Event, Stream};
 use carnelian_resp::{Argv, ReplyBuf};
 
 use super::options::references;
-use super::{BASE, held, id, is_stream};
+use super::{BASE, count_read, held, id, is_stream};
 use crate::args::{Rest, is};
 use crate::context::Ctx;
 use crate::error::Error;
@@ -150,6 +150,7 @@ pub(super) const XACKDEL: Row = Row {
 
 fn xackdel(cx: &mut Ctx<'_>) -> Result<(), Error> {
     let (key, name) = (cx.key(1), cx.arg(2));
+    count_read(cx, key);
     let mut guard = cx.keyspace.write(cx.db, key);
     let exists = held(&guard)?.is_some_and(|stream| stream.groups().get(name).is_some());
     let (references, range) = options(cx.argv, 3)?;
@@ -192,4 +193,17 @@ fn xackdel(cx: &mut Ctx<'_>) -> Result<(), Error> {
         cx.effect_of_many(&[b"XDEL", key.bytes()], ids);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::Session;
+
+    #[test]
+    fn acknowledging_is_a_read_of_the_key() {
+        let mut session = Session::new();
+        session.run("XACK k g 1-1");
+        session.run("XACKDEL k g IDS 1 1-1");
+        assert!(session.run("INFO stats").contains("keyspace_misses:2"));
+    }
 }

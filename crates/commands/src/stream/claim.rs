@@ -289,9 +289,9 @@ impl AutoClaim {
 
 fn xautoclaim(cx: &mut Ctx<'_>) -> Result<(), Error> {
     let (key, name, consumer, now) = (cx.key(1), cx.arg(2), cx.arg(3), cx.now_ms());
+    count_read(cx, key);
     let claim = AutoClaim::parse(cx.argv)?;
     let (mut changes, mut deeds) = (Changes::default(), Deeds::new(cx));
-    count_read(cx, key);
     let mut guard = cx.keyspace.write(cx.db, key);
     require_group(&guard, key.bytes(), name)?;
     let out = &mut *cx.out;

@@ -127,12 +127,14 @@ impl Stage {
         Ok(Seen { replies, closed })
     }
 
-    /// Writes names in place of the numbers of clients.
+    /// Writes names in place of the numbers of clients. Those of clients that are gone are all the same.
     pub(crate) fn name_clients(&self, reply: &[u8]) -> Vec<u8> {
         let line = |text: &[u8]| {
             let number = std::str::from_utf8(text.strip_prefix(b":")?).ok()?.parse::<i64>().ok()?;
-            let at = self.actors.iter().position(|actor| actor.id == number)?;
-            Some(format!(":<id:{at}>").into_bytes())
+            match self.actors.iter().position(|actor| actor.id == number) {
+                Some(at) => Some(format!(":<id:{at}>").into_bytes()),
+                None => (number > 0).then(|| b":<id>".to_vec()),
+            }
         };
         let lines = reply.split(|&byte| byte == b'\n').map(|text| {
             let text = text.strip_suffix(b"\r").unwrap_or(text);

@@ -54,14 +54,14 @@ pub struct ScoreUpdate {
     pub increment: bool,
 }
 
-/// What [`SortedSet::update`] has done, with the score that the member has now.
+/// What [`SortedSet::update`] has done, with the score that was to be stored.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub enum ScoreOutcome {
     /// The member is new.
     Added(f64),
     /// Its score is another one.
     Changed(f64),
-    /// Its score is what it was.
+    /// Its score is what it was, and stays: a zero keeps its sign, where the one here may have the other (-0 + 0 is 0).
     Same(f64),
     /// The conditions did not hold: nothing was done.
     Refused,
@@ -83,7 +83,7 @@ impl ScoreUpdate {
         if (self.only_lower && new >= old) || (self.only_higher && new <= old) {
             return Err(ScoreOutcome::Refused);
         }
-        if new == old { Err(ScoreOutcome::Same(old)) } else { Ok(new) }
+        if new == old { Err(ScoreOutcome::Same(new)) } else { Ok(new) }
     }
 }
 

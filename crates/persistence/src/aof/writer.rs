@@ -86,6 +86,10 @@ struct Queue {
     /// The thread is to end once everything is written, or cannot be.
     stop: bool,
     error: Option<String>,
+    /// The thread waits for work. Telling a thread that does not wait would cost the loop a system call.
+    idle: bool,
+    /// The owner waits for progress.
+    awaited: bool,
 }
 
 struct Shared {
@@ -108,6 +112,13 @@ struct Shared {
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    fn push(&self, mut queue: MutexGuard<'_, Queue>, job: Job) {
+        queue.jobs.push_back(job);
+        if std::mem::take(&mut queue.idle) {
+            self.work.notify_one();
+        }
     }
 }
 
@@ -144,6 +155,8 @@ impl Log {
             flush: false,
             stop: false,
             error: None,
+            idle: false,
+            awaited: false,
         };
         let shared = Arc::new(Shared {
             queue: Mutex::new(queue),
@@ -165,16 +178,27 @@ impl Log {
         Ok(Log { shared, thread: Some(thread) })
     }
 
-    /// Appends bytes: whole commands and transactions. Takes the buffer and returns an empty one.
-    pub fn append(&mut self, bytes: Vec<u8>) -> Vec<u8> {
+    /// Appends bytes: whole commands and transactions. Takes the buffer and returns an empty one. What comes in small
+    /// pieces while the thread is busy becomes one write.
+    pub fn append(&mut self, mut bytes: Vec<u8>) -> Vec<u8> {
         self.shared.appended.fetch_add(bytes.len() as u64, Ordering::Relaxed);
-        self.push(Job::Append(bytes)).spare.pop().unwrap_or_default()
+        let mut queue = self.shared.lock();
+        if let Some(Job::Append(last)) = queue.jobs.back_mut()
+            && (last.len() + bytes.len()) as u64 <= SEGMENT
+        {
+            last.extend_from_slice(&bytes);
+            bytes.clear();
+            return bytes;
+        }
+        let spare = queue.spare.pop().unwrap_or_default();
+        self.shared.push(queue, Job::Append(bytes));
+        spare
     }
 
     /// Goes on in a new file. If there is a manifest, with its name and text, it is replaced before anything is written
     /// to the file.
     pub fn rotate(&mut self, file: PathBuf, manifest: Option<(PathBuf, Vec<u8>)>) {
-        drop(self.push(Job::Rotate { file, manifest }));
+        self.shared.push(self.shared.lock(), Job::Rotate { file, manifest });
     }
 
     /// Replaces the manifest after giving a file its name, and removes files afterwards.
@@ -184,14 +208,7 @@ impl Log {
         manifest: (PathBuf, Vec<u8>),
         remove: Vec<PathBuf>,
     ) {
-        drop(self.push(Job::Publish { rename, manifest, remove }));
-    }
-
-    fn push(&self, job: Job) -> MutexGuard<'_, Queue> {
-        let mut queue = self.shared.lock();
-        queue.jobs.push_back(job);
-        self.shared.work.notify_one();
-        queue
+        self.shared.push(self.shared.lock(), Job::Publish { rename, manifest, remove });
     }
 
     /// What has become of the earliest [`Log::rotate`] or [`Log::publish`] that is done and was not asked for.
@@ -210,8 +227,11 @@ impl Log {
         }
     }
 
-    fn wait<'a>(&'a self, queue: MutexGuard<'a, Queue>) -> MutexGuard<'a, Queue> {
-        self.shared.progress.wait(queue).unwrap_or_else(std::sync::PoisonError::into_inner)
+    fn wait<'a>(&'a self, mut queue: MutexGuard<'a, Queue>) -> MutexGuard<'a, Queue> {
+        queue.awaited = true;
+        let mut queue = self.shared.progress.wait(queue).unwrap_or_else(std::sync::PoisonError::into_inner);
+        queue.awaited = false;
+        queue
     }
 
     /// Changes when to sync.
@@ -485,9 +505,11 @@ impl Writer {
                 _ => Duration::MAX,
             };
             if !queue.jobs.is_empty() || queue.flush || queue.stop || left.is_zero() {
+                queue.idle = false;
                 let (policy, flush, stop) = (queue.policy, queue.flush, queue.stop);
                 return Round { jobs: std::mem::take(&mut queue.jobs), policy, flush, stop };
             }
+            queue.idle = true;
             queue = if left == Duration::MAX {
                 shared.work.wait(queue).unwrap_or_else(std::sync::PoisonError::into_inner)
             } else {
@@ -662,7 +684,9 @@ impl Writer {
         if flushed && queue.jobs.is_empty() {
             queue.flush = false;
         }
-        self.shared.progress.notify_all();
+        if queue.awaited {
+            self.shared.progress.notify_all();
+        }
         let is_done = !queue.done.is_empty();
         drop(queue);
         if self.shared.wanted.swap(false, Ordering::AcqRel) || solved || is_done {

@@ -39,7 +39,7 @@ const SLICE_NS: u64 = 250_000;
 const HURRY_NS: u64 = 1_000_000;
 
 /// Of the time while clients are active, the walk gets one part in so many.
-const SHARE: u64 = 10;
+const SHARE: u64 = 9;
 
 /// For so many nanoseconds after a command, clients count as active.
 const ACTIVE_NS: u64 = 1_000_000;

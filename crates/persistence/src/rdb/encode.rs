@@ -9,6 +9,10 @@ use super::lzf::Compressor;
 
 /// Strings of fewer bytes are not compressed.
 const COMPRESSED_FROM: usize = 21;
+/// After so many strings in a row that did not become shorter, only one in `SAMPLE` is tried, until one does: to look for
+/// repetitions in random or packed values is a third of what a save of small strings costs.
+const PATIENCE: u32 = 32;
+const SAMPLE: u32 = 8;
 /// Longer texts are no integers of 32 bits.
 const INT_TEXT: usize = 11;
 
@@ -23,11 +27,13 @@ pub(crate) struct Encoder {
     compress: bool,
     /// From the first string on that is long enough.
     compressor: Option<Compressor>,
+    /// Strings since the last one that became shorter.
+    misses: u32,
 }
 
 impl Encoder {
     pub(crate) fn new(compress: bool) -> Self {
-        Encoder { out: Vec::new(), compress, compressor: None }
+        Encoder { out: Vec::new(), compress, compressor: None, misses: 0 }
     }
 
     pub(crate) fn byte(&mut self, byte: u8) {
@@ -70,7 +76,7 @@ impl Encoder {
         {
             return self.int32(v);
         }
-        if self.compress && bytes.len() >= COMPRESSED_FROM && self.compressed(bytes) {
+        if self.compress && bytes.len() >= COMPRESSED_FROM && self.is_promising() && self.compressed(bytes) {
             return;
         }
         self.count(bytes.len());
@@ -100,8 +106,18 @@ impl Encoder {
             self.bytes(packed);
         }
         let is_shorter = packed.is_some();
+        if is_shorter {
+            self.misses = 0;
+        }
         self.compressor = Some(compressor);
         is_shorter
+    }
+
+    /// Whether to try the next string.
+    #[inline]
+    fn is_promising(&mut self) -> bool {
+        self.misses = self.misses.wrapping_add(1);
+        self.misses <= PATIENCE || self.misses.is_multiple_of(SAMPLE)
     }
 
     fn element(&mut self, element: Element<'_>) {
@@ -355,4 +371,28 @@ pub(crate) fn earliest_deadline(hash: &HashRef<'_>) -> Option<u64> {
         }
     });
     earliest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Bytes that repeat nothing.
+    fn noise(seed: u32) -> Vec<u8> {
+        let next = |state: &u32| Some(state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223));
+        std::iter::successors(next(&seed), next).map(|state| (state >> 24) as u8).take(60).collect()
+    }
+
+    #[test]
+    fn strings_that_become_shorter_are_soon_found_again_after_many_that_do_not() {
+        let mut encoder = Encoder::new(true);
+        (0..1000).for_each(|seed| encoder.string(&noise(seed)));
+        assert_eq!(encoder.out.len(), 1000 * 61, "each with its length, as it is");
+        encoder.out.clear();
+        (0..1000).for_each(|_| encoder.string(&[b'y'; 60]));
+        let plain =
+            encoder.out.split(|byte| *byte == 60).filter(|text| text.starts_with(b"yyyyyyyyyy")).count();
+        assert!(plain < SAMPLE as usize, "{plain} of them as they are");
+        assert!(encoder.out.len() < 1000 * 15);
+    }
 }

@@ -119,6 +119,10 @@ impl Index {
         // Listpacks stay far below 4 GiB.
         let mut group = Group { start: pos as u32, tags: [0; FIELDS] };
         group.tags[0] = tag;
+        if self.0.len() == self.0.capacity() {
+            // Not to twice the size: the index is to stay small beside the listpack.
+            self.0.reserve_exact((self.0.len() / 8).max(2));
+        }
         self.0.push(group);
     }
 

@@ -35,6 +35,9 @@ const MAXMEMORY_POLICY: Directive = Directive::named("maxmemory-policy");
 /// Nanoseconds that the walk may take per turn of the loop.
 const SLICE_NS: u64 = 250_000;
 
+/// Shorter slices do not pay: they begin with cold caches.
+const SHORTEST_SLICE_NS: u64 = 20_000;
+
 /// Nanoseconds that a command may spend on the rest of a walk before a save that it asks for.
 const HURRY_NS: u64 = 1_000_000;
 
@@ -94,11 +97,12 @@ pub(crate) struct Saving {
     dirty_saved: u64,
 }
 
-/// Decides when the walk goes on.
+/// Decides when the walk goes on, and for how long. While clients are active, it gets a part of the time that has passed
+/// since its last slice. So all turns become longer by the same part, and not a few of them by a whole slice.
 #[derive(Default)]
 struct Pacer {
-    ended_ns: u64,
-    took_ns: u64,
+    /// From when on time counts for the next slice.
+    since_ns: u64,
     longest_ns: u64,
     /// The longest that a slice has had the processor: without what the system did meanwhile.
     longest_cpu_ns: u64,
@@ -108,25 +112,26 @@ struct Pacer {
 }
 
 impl Pacer {
-    /// How many nanoseconds to wait before the next slice.
-    fn pause(&mut self, now_ns: u64, processed: u64) -> u64 {
+    /// How many nanoseconds the next slice may take, if it is time for one.
+    fn allowance(&mut self, now_ns: u64, processed: u64) -> Option<u64> {
         if processed != self.processed {
             self.processed = processed;
             self.active_until_ns = now_ns + ACTIVE_NS;
         }
         if now_ns >= self.active_until_ns {
-            return 0;
+            return Some(SLICE_NS);
         }
-        // A slice that took much longer was interrupted by the system, not by its own work, and is no debt to clients.
-        let work_ns = self.took_ns.min(2 * SLICE_NS);
-        (self.ended_ns + work_ns * (SHARE - 1)).saturating_sub(now_ns)
+        let earned_ns = now_ns.saturating_sub(self.since_ns) / (SHARE - 1);
+        (earned_ns >= SHORTEST_SLICE_NS).then_some(earned_ns.min(SLICE_NS))
     }
 
-    fn done(&mut self, began_ns: u64, ended_ns: u64, cpu_ns: u64) {
+    /// A slice is over. If it was longer than allowed, the next one comes later: by its own work, that is, and not by what
+    /// the system did meanwhile.
+    fn done(&mut self, allowed_ns: u64, began_ns: u64, ended_ns: u64, cpu_ns: u64) {
+        self.longest_ns = self.longest_ns.max(ended_ns.saturating_sub(began_ns));
         self.longest_cpu_ns = self.longest_cpu_ns.max(cpu_ns);
-        self.ended_ns = ended_ns;
-        self.took_ns = ended_ns.saturating_sub(began_ns);
-        self.longest_ns = self.longest_ns.max(self.took_ns);
+        let debt_ns = cpu_ns.min(2 * SLICE_NS).saturating_sub(allowed_ns);
+        self.since_ns = ended_ns + debt_ns * (SHARE - 1);
     }
 }
 
@@ -361,10 +366,9 @@ impl Target<'_> {
     fn walk(&mut self) -> Option<u64> {
         let began_ns = self.links.clock_ns();
         let saving = &mut self.state.persistence.saving;
-        let pause = saving.pacer.pause(began_ns, self.state.stats.processed);
-        if pause > 0 {
-            return Some(pause.div_ceil(1_000_000));
-        }
+        let Some(allowed_ns) = saving.pacer.allowance(began_ns, self.state.stats.processed) else {
+            return Some(ACTIVE_NS / 1_000_000);
+        };
         if saving.job.as_ref().is_some_and(|job| job.save.is_behind()) {
             return None;
         }
@@ -373,9 +377,9 @@ impl Target<'_> {
             self.keyspace.step_snapshot(BUCKETS);
             let now_ns = self.links.clock_ns();
             let is_done = !self.keyspace.snapshot_active();
-            if is_done || now_ns.saturating_sub(began_ns) >= SLICE_NS {
+            if is_done || now_ns.saturating_sub(began_ns) >= allowed_ns {
                 let cpu_ns = self.links.cpu_ns().saturating_sub(cpu_ns);
-                self.state.persistence.saving.pacer.done(began_ns, now_ns, cpu_ns);
+                self.state.persistence.saving.pacer.done(allowed_ns, began_ns, now_ns, cpu_ns);
                 return (!is_done).then_some(0);
             }
         }
@@ -552,5 +556,58 @@ fn log_end(saved: bool, last_ok: bool) {
         (true, _) => log::info!("Background saving terminated with success"),
         (false, false) => log::warn!("Background saving error"),
         (false, true) => log::warn!("Background saving cancelled"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TURN_NS: u64 = (SHARE - 1) * 50_000;
+
+    #[test]
+    fn a_walk_gets_its_share_of_each_turn_while_clients_are_active() {
+        let mut pacer = Pacer::default();
+        let mut now_ns = 1_000_000_000;
+        pacer.done(0, now_ns, now_ns, 0);
+        for turn in 1..100 {
+            now_ns += TURN_NS;
+            assert_eq!(pacer.allowance(now_ns, turn), Some(50_000));
+            pacer.done(50_000, now_ns, now_ns + 50_000, 50_000);
+            now_ns += 50_000;
+        }
+    }
+
+    #[test]
+    fn short_turns_share_a_slice_and_a_long_one_has_no_longer_slice_than_others() {
+        let mut pacer = Pacer::default();
+        pacer.done(0, 0, 0, 0);
+        let least_ns = (SHARE - 1) * SHORTEST_SLICE_NS;
+        assert_eq!(pacer.allowance(least_ns - 1, 1), None);
+        assert_eq!(pacer.allowance(least_ns, 2), Some(SHORTEST_SLICE_NS));
+        assert_eq!(pacer.allowance(1_000_000_000, 3), Some(SLICE_NS));
+    }
+
+    #[test]
+    fn a_slice_that_took_longer_than_allowed_is_made_up_for() {
+        let mut pacer = Pacer::default();
+        pacer.done(50_000, 0, 60_000, 60_000);
+        let owed_ns = 60_000 + (SHARE - 1) * 10_000;
+        assert_eq!(pacer.allowance(owed_ns + TURN_NS - 1, 1), Some(49_999));
+        assert_eq!(pacer.allowance(owed_ns + TURN_NS, 2), Some(50_000));
+        // Nobody owes what others did with the processor meanwhile.
+        pacer.done(50_000, 0, 5_000_000, 50_000);
+        assert_eq!(pacer.allowance(5_000_000 + TURN_NS, 3), Some(50_000));
+    }
+
+    #[test]
+    fn without_clients_a_walk_goes_on_at_once() {
+        let mut pacer = Pacer::default();
+        assert_eq!(pacer.allowance(ACTIVE_NS, 0), Some(SLICE_NS));
+        pacer.done(SLICE_NS, ACTIVE_NS, 2 * ACTIVE_NS, SLICE_NS);
+        assert_eq!(pacer.allowance(2 * ACTIVE_NS, 0), Some(SLICE_NS));
+        pacer.done(SLICE_NS, 2 * ACTIVE_NS, 3 * ACTIVE_NS, SLICE_NS);
+        assert_eq!(pacer.allowance(3 * ACTIVE_NS, 1), None);
+        assert_eq!(pacer.allowance(4 * ACTIVE_NS, 1), Some(SLICE_NS));
     }
 }

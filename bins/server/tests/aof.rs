@@ -168,12 +168,35 @@ fn clients_wait_for_the_disk() {
     assert_eq!(call(&mut client, "WAITAOF 1 0 0"), "*2\r\n:1\r\n:0\r\n");
     assert_eq!(call(&mut client, "WAITAOF 0 1 10"), "*2\r\n:1\r\n:0\r\n");
     assert_eq!(call(&mut client, "CONFIG SET appendonly no"), "+OK\r\n");
+    assert_eq!(call(&mut client, "WAITAOF 0 1 10"), "*2\r\n:0\r\n:0\r\n");
     assert!(call(&mut client, "WAITAOF 1 0 0").starts_with("-ERR WAITAOF cannot be used"));
     call(&mut client, "SET b 2");
     assert_eq!(call(&mut client, "CONFIG SET appendonly yes"), "+OK\r\n");
     wait_for_rewrite(&mut client);
     assert_eq!(call(&mut client, "DEBUG LOADAOF"), "+OK\r\n");
     assert_eq!(call(&mut client, "MGET a b"), "*2\r\n$1\r\n1\r\n$1\r\n2\r\n");
+}
+
+#[test]
+fn who_waits_for_a_log_that_is_closed_is_told() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let server = start(directory.path(), &[]);
+    let (mut client, mut other) =
+        (server.connect().expect("it listens"), server.connect().expect("it listens"));
+    call(&mut client, "SET a 1");
+    client.send(&["WAITAOF", "1", "1", "0"]).expect("sent");
+    let began = Instant::now();
+    while !call(&mut other, "INFO clients").contains("blocked_clients:1\r\n") {
+        assert!(began.elapsed() < Duration::from_secs(20), "the client waits");
+    }
+    assert_eq!(call(&mut other, "CONFIG SET appendonly no"), "+OK\r\n");
+    let reply = client.read_reply().expect("a reply");
+    assert_eq!(
+        String::from_utf8_lossy(&reply),
+        "-ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.\r\n"
+    );
+    let calls = call(&mut other, "INFO commandstats");
+    assert!(calls.contains("cmdstat_waitaof:calls=1,"), "{calls}");
 }
 
 /// A rewrite makes a base and a manifest even if nothing is logged, as in the real servers.

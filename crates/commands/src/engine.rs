@@ -884,7 +884,7 @@ impl Engine {
             state.show(links, slot, &ran, out);
         }
         if let Some(wait) = state.persistence.aof.take_request() {
-            state.begin_sync_wait(slot, wait);
+            state.begin_sync_wait(slot, id, wait, ran.nanos);
             return Next::Wait;
         }
         if let Some(wait) = state.blocking.take_request() {

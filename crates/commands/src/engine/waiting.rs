@@ -20,6 +20,9 @@ pub(crate) enum WaitEnd {
     Error,
 }
 
+/// What a client is told whose wait another one has ended.
+pub(crate) const UNBLOCKED: Error = Error::Text("UNBLOCKED client unblocked via CLIENT UNBLOCK");
+
 impl State {
     /// Ends the wait of a client, if it waits.
     pub(crate) fn end_wait(&mut self, links: &mut dyn Links, id: ClientId, end: WaitEnd) -> bool {
@@ -28,7 +31,7 @@ impl State {
         match end {
             WaitEnd::Timeout => reply.null_array(),
             WaitEnd::Error => {
-                let text = Error::Text("UNBLOCKED client unblocked via CLIENT UNBLOCK").reply();
+                let text = UNBLOCKED.reply();
                 self.stats.count_error(&text);
                 reply.error(&text);
             }

@@ -17,9 +17,10 @@ use carnelian_persistence::aof::{
 use super::foreseen::Foreseen;
 use super::loading::Target;
 use crate::engine::State;
-use crate::engine::waiting::WaitEnd;
+use crate::engine::waiting::{UNBLOCKED, WaitEnd};
 use crate::error::Error;
 use crate::links::{ClientId, Links};
+use crate::table::CommandId;
 
 pub(crate) const APPENDONLY: Directive = Directive::named("appendonly");
 const FSYNC: Directive = Directive::named("appendfsync");
@@ -77,8 +78,13 @@ pub(crate) struct SyncWait {
     id: ClientId,
     /// How far the log must be on disk.
     until: u64,
+    /// Whether there must be a log for that.
+    local: bool,
     /// When the wait ends: Unix time in microseconds.
     deadline_us: Option<u64>,
+    /// Its command, and how long that has run before.
+    command: CommandId,
+    nanos: u64,
 }
 
 /// The log and its past.
@@ -127,6 +133,11 @@ impl Aof {
     pub(crate) fn forget(&mut self, id: ClientId) {
         self.stalled.retain(|other| *other != id);
         self.waits.retain(|wait| wait.id != id);
+    }
+
+    /// How many clients wait for the disk, and how many of these waits have an end.
+    pub(crate) fn count_waits(&self) -> (usize, usize) {
+        (self.waits.len(), self.waits.iter().filter(|wait| wait.deadline_us.is_some()).count())
     }
 
     /// What the command that has just run wants to wait for.
@@ -220,10 +231,10 @@ impl State {
         as_path(&[self.config.text(NAME), b".manifest"].concat())
     }
 
-    /// A client waits until its changes are on disk.
-    pub(crate) fn begin_sync_wait(&mut self, slot: usize, wait: SyncWait) {
+    /// A client waits until its changes are on disk. Its command has run for so long.
+    pub(crate) fn begin_sync_wait(&mut self, slot: usize, command: CommandId, wait: SyncWait, nanos: u64) {
         self.clients.at(slot).flags |= crate::client::ClientFlags::BLOCKED;
-        self.persistence.aof.waits.push(wait);
+        self.persistence.aof.waits.push(SyncWait { command, nanos, ..wait });
         if let Some(log) = &mut self.persistence.aof.log {
             log.sync_soon();
         }
@@ -234,13 +245,21 @@ impl State {
         let Some(at) = self.persistence.aof.waits.iter().position(|wait| wait.id == id) else { return false };
         let wait = self.persistence.aof.waits.remove(at);
         let mut reply = self.reply_to(id);
-        match end {
-            WaitEnd::Timeout => self.sync_reply(wait.until, &mut reply),
-            WaitEnd::Error => {
-                let text = Error::Text("UNBLOCKED client unblocked via CLIENT UNBLOCK").reply();
-                reply.error(&text);
-            }
+        let error = match end {
+            WaitEnd::Error => Some(UNBLOCKED),
+            WaitEnd::Timeout if wait.local && self.persistence.aof.phase == Phase::Off => Some(NO_LOG),
+            WaitEnd::Timeout => None,
+        };
+        if let Some(error) = error {
+            let text = error.reply();
+            self.stats.count_error(&text);
+            reply.error(&text);
+        } else {
+            let until = self.clients.at(id.slot as usize).logged;
+            self.sync_reply(until, &mut reply);
         }
+        let (failed, tracked) = (end == WaitEnd::Error, self.settings.latency_tracking);
+        self.stats.count_call(wait.command, wait.nanos, failed, tracked);
         self.answer(links, id, &reply);
         true
     }
@@ -252,23 +271,21 @@ impl State {
     }
 }
 
+/// A client that waits for the log cannot go on waiting.
+const NO_LOG: Error =
+    Error::Text("ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.");
+
 /// WAITAOF: waits until the client's changes are on disk here; there are no replicas.
 pub(crate) fn wait_aof(cx: &mut crate::context::Ctx<'_>) -> Result<(), Error> {
     let number = |bytes: &[u8]| carnelian_resp::number::parse_i64(bytes);
     let local = number(cx.arg(1)).ok_or(Error::NotInteger)?;
     if !(0..=1).contains(&local) {
-        return Err(Error::Text("ERR value is out of range, must be between 0 and 1"));
+        return Err(Error::Text("ERR value is out of range, value must between 0 and 1"));
     }
-    let replicas = number(cx.arg(2)).ok_or(Error::NotInteger)?;
-    if !(0..=i64::from(i32::MAX)).contains(&replicas) {
-        return Err(Error::Text("ERR value is out of range, must be positive"));
-    }
-    let timeout = number(cx.arg(3)).ok_or(Error::Text("ERR timeout is not an integer or out of range"))?;
-    let timeout = u64::try_from(timeout).map_err(|_| Error::Text("ERR timeout is negative"))?;
+    let replicas = number(cx.arg(2)).filter(|replicas| *replicas >= 0).ok_or(Error::NotPositive)?;
+    let deadline_us = cx.deadline_milliseconds(cx.arg(3))?;
     if local == 1 && cx.state.persistence.aof.phase == Phase::Off {
-        return Err(Error::Text(
-            "ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.",
-        ));
+        return Err(NO_LOG);
     }
     let until = cx.client().logged;
     let is_reached = local == 0 || cx.state.persistence.aof.durable() >= until;
@@ -276,11 +293,11 @@ pub(crate) fn wait_aof(cx: &mut crate::context::Ctx<'_>) -> Result<(), Error> {
         cx.state.sync_reply(until, cx.out);
         return Ok(());
     }
-    let deadline_us = (timeout > 0).then(|| cx.now_us.saturating_add(timeout.saturating_mul(1000)));
     let id = cx.client().id;
     // With replicas to wait for, only the time ends the wait.
     let until = if replicas > 0 { u64::MAX } else { until };
-    cx.state.persistence.aof.requested = Some(SyncWait { id, until, deadline_us });
+    cx.state.persistence.aof.requested =
+        Some(SyncWait { id, until, local: local == 1, deadline_us, command: 0, nanos: 0 });
     Ok(())
 }
 
@@ -317,7 +334,10 @@ impl Target<'_> {
             self.begin_rewrite();
         }
         let aof = &mut self.state.persistence.aof;
-        let Some(log) = &mut aof.log else { return None };
+        let Some(log) = &mut aof.log else {
+            let durable = aof.durable();
+            return self.end_sync_waits(durable, now_us);
+        };
         let waits = aof.holds || !aof.waits.is_empty() || aof.full;
         if waits && log.durable() < log.appended() {
             log.want_progress();
@@ -359,14 +379,14 @@ impl Target<'_> {
     }
 
     fn end_sync_waits(&mut self, durable: u64, now_us: u64) -> Option<u64> {
+        let is_off = self.aof().phase == Phase::Off;
         let is_over = |wait: &SyncWait| {
-            wait.until <= durable || wait.deadline_us.is_some_and(|deadline| deadline <= now_us)
+            wait.until <= durable
+                || wait.local && is_off
+                || wait.deadline_us.is_some_and(|deadline| deadline <= now_us)
         };
         while let Some(wait) = self.aof().waits.iter().find(|wait| is_over(wait)) {
             let id = wait.id;
-            // The part that is reached does not depend on why the wait ended.
-            let until = self.state.clients.at(id.slot as usize).logged;
-            self.aof().waits.iter_mut().filter(|wait| wait.id == id).for_each(|wait| wait.until = until);
             self.state.end_sync_wait(self.links, id, WaitEnd::Timeout);
         }
         let next = self.aof().waits.iter().filter_map(|wait| wait.deadline_us).min()?;

@@ -179,11 +179,12 @@ fn clients(cx: &mut Ctx<'_>, to: &mut Lines) {
     let totals = cx.links.totals();
     to.put("client_recent_max_input_buffer", totals.recent_input);
     to.put("client_recent_max_output_buffer", totals.recent_output);
-    to.put("blocked_clients", cx.state.pauses.waiting() + cx.state.blocking.len());
+    let (sync_waits, sync_timeouts) = cx.state.persistence.aof.count_waits();
+    to.put("blocked_clients", cx.state.pauses.waiting() + cx.state.blocking.len() + sync_waits);
     to.put("tracking_clients", cx.state.tracking.figures()[0]);
     to.put("pubsub_clients", cx.state.pubsub.clients());
     to.put("watching_clients", cx.state.clients.iter().filter(|client| !client.watched.is_empty()).count());
-    to.put("clients_in_timeout_table", cx.state.blocking.count_timeouts());
+    to.put("clients_in_timeout_table", cx.state.blocking.count_timeouts() + sync_timeouts);
     to.put("total_watched_keys", cx.state.watches.count_keys());
     let (keys, keys_on_loss) = cx.state.blocking.count_keys();
     to.put("total_blocking_keys", keys);

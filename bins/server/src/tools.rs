@@ -107,11 +107,11 @@ fn check_rdb(call: &Call) -> io::Result<bool> {
 /// The file cannot be read, or the lines cannot be written.
 fn look_at(disk: &dyn Disk, path: &Path, check: &mut RdbCheck, out: &mut impl Write) -> io::Result<bool> {
     out.write_all(check.take_lines().as_bytes())?;
-    let mut file = disk.open(path)?;
-    let mut shown = Percent::new(file.len()?);
+    let mut file = disk.open(path).map_err(unreadable(path))?;
+    let mut shown = Percent::new(file.len().map_err(unreadable(path))?);
     let mut chunk = vec![0; CHUNK];
     let sound = loop {
-        let n = file.read(&mut chunk)?;
+        let n = file.read(&mut chunk).map_err(unreadable(path))?;
         let read = if n == 0 { check.finish().map(|()| Progress::Done) } else { check.feed(&chunk[..n]) };
         match read {
             Ok(Progress::More) => {}
@@ -124,6 +124,12 @@ fn look_at(disk: &dyn Disk, path: &Path, check: &mut RdbCheck, out: &mut impl Wr
     out.write_all(check.take_lines().as_bytes())?;
     out.flush()?;
     Ok(sound)
+}
+
+/// An error that says which file it is about.
+fn unreadable(path: &Path) -> impl Fn(io::Error) -> io::Error {
+    let path = path.display().to_string();
+    move |error| io::Error::other(format!("Cannot read file {path}: {}", cli::describe(&error)))
 }
 
 /// How far a long look has come, for a person at a terminal.

@@ -9,7 +9,7 @@ use carnelian_persistence::aof::{Ending, FileInfo, Manifest, ManifestError, Scan
 use carnelian_persistence::check::{AofCheck, Lost, describe, is_manifest, is_rdb};
 use carnelian_persistence::disk::{Disk, DiskFile, fill};
 
-use super::CHUNK;
+use super::{CHUNK, unreadable};
 use crate::cli;
 
 /// What to do with a file that is not as it should be.
@@ -100,15 +100,14 @@ impl<I: BufRead, O: Write> Tool<'_, I, O> {
     fn look(&mut self, path: &Path) -> Result<(), Stop> {
         let mut head = vec![0; CHUNK];
         let mut file = self.open(path)?;
-        let n = fill(&mut *file, &mut head)?;
+        let n = fill(&mut *file, &mut head).map_err(unreadable(path))?;
         head.truncate(n);
         if is_manifest(&head) {
             writeln!(self.out, "Start checking Multi Part AOF")?;
             return self.look_at_parts(path);
         }
         writeln!(self.out, "Start checking Old-Style AOF")?;
-        let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-        self.look_at(&File { what: "AOF", name, path, is_last: true })
+        self.look_at(&File { what: "AOF", name: path.display().to_string(), path, is_last: true })
     }
 
     fn open(&self, path: &Path) -> Result<Box<dyn DiskFile>, Stop> {
@@ -118,7 +117,7 @@ impl<I: BufRead, O: Write> Tool<'_, I, O> {
     }
 
     fn look_at_parts(&mut self, path: &Path) -> Result<(), Stop> {
-        let text = read_all(&mut *self.open(path)?)?;
+        let text = read_all(&mut *self.open(path)?).map_err(unreadable(path))?;
         let manifest = Manifest::parse(&text).map_err(|error| Stop::Because(manifest_fault(&error)))?;
         let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
         let directory = directory.unwrap_or(Path::new("."));
@@ -127,7 +126,7 @@ impl<I: BufRead, O: Write> Tool<'_, I, O> {
         if let Some(base) = &manifest.base {
             let path = place(base);
             let mut head = [0; 6];
-            let n = fill(&mut *self.open(&path)?, &mut head)?;
+            let n = fill(&mut *self.open(&path)?, &mut head).map_err(unreadable(&path))?;
             let format = if is_rdb(&head[..n]) { "RDB" } else { "RESP" };
             writeln!(self.out, "Start to check BASE AOF ({format} format).")?;
             let is_last = manifest.logs.is_empty();
@@ -148,7 +147,8 @@ impl<I: BufRead, O: Write> Tool<'_, I, O> {
     /// Looks at one file and does what the mode says.
     fn look_at(&mut self, file: &File<'_>) -> Result<(), Stop> {
         let File { what, name, path, .. } = file;
-        if self.disk.len(path)? == 0 {
+        let mut opened = self.open(path)?;
+        if opened.len().map_err(unreadable(path))? == 0 {
             writeln!(self.out, "{what} {name} is empty")?;
             return Ok(());
         }
@@ -157,10 +157,9 @@ impl<I: BufRead, O: Write> Tool<'_, I, O> {
             _ => None,
         };
         let mut check = AofCheck::new(&path.to_string_lossy(), self.now, until);
-        let mut opened = self.open(path)?;
         let mut chunk = vec![0; CHUNK];
         loop {
-            let n = opened.read(&mut chunk)?;
+            let n = opened.read(&mut chunk).map_err(unreadable(path))?;
             if n == 0 {
                 break;
             }
@@ -203,7 +202,7 @@ impl<I: BufRead, O: Write> Tool<'_, I, O> {
         let mut file = self.open(path)?;
         let (mut chunk, mut offset) = (vec![0; CHUNK], 0);
         loop {
-            let n = file.read(&mut chunk)?;
+            let n = file.read(&mut chunk).map_err(unreadable(path))?;
             if n == 0 {
                 return Ok(());
             }

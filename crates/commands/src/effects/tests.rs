@@ -206,6 +206,27 @@ fn what_the_peers_have_trimmed_is_read() {
     ]);
 }
 
+/// Valkey gives fields any deadline, and logs it.
+#[test]
+fn a_replay_takes_deadlines_of_fields_that_clients_cannot_give() {
+    let mut session = Session::new();
+    session.run("HSET h f 1 g 2");
+    session.check(&[(
+        "HPEXPIREAT h 70368744177664 FIELDS 1 f",
+        "(error) ERR invalid expire time in 'hpexpireat' command",
+    )]);
+    session.engine.replay_effects(true);
+    session.check(&[
+        ("HPEXPIREAT h 70368744177664 FIELDS 1 f", "1) (integer) 1"),
+        ("HEXPIREAT h 9223372036854775807 FIELDS 1 g", "1) (integer) 1"),
+        ("HSETEX h PXAT 9223372036854775807 FIELDS 1 k 3", "(integer) 1"),
+        (
+            "HPEXPIRETIME h FIELDS 3 f g k",
+            "1) (integer) 70368744177664\n2) (integer) 281474976710655\n3) (integer) 281474976710655",
+        ),
+    ]);
+}
+
 #[test]
 fn deadlines_that_go_are_logged_as_redis_does() {
     let begin = ["HSET h f 1 g 2 k 3", "HPEXPIRE h 100000 FIELDS 2 f g"];

@@ -77,7 +77,7 @@ fn hgetex(cx: &mut Ctx<'_>) -> Result<(), Error> {
     let (key, argv, now) = (cx.key(1), cx.argv, cx.now_ms());
     check_type(cx, key)?;
     let (change, at) = if let Some((unit, base)) = options::time_option(cx.arg(2), now) {
-        (Some(Some(options::deadline(cx.arg(3), unit, base, "hgetex")?)), 4)
+        (Some(Some(options::deadline(cx, cx.arg(3), unit, base, "hgetex")?)), 4)
     } else if is(cx.arg(2), "PERSIST") {
         (Some(None), 3)
     } else {
@@ -191,14 +191,14 @@ impl SetOptions {
                 options.pairs = pairs(cx, &mut rest)?;
                 return Ok(options);
             }
-            options.take(word, &mut rest, cx.now_ms())?;
+            options.take(cx, word, &mut rest)?;
         }
         Err(cx.wrong_arity())
     }
 
     /// Takes in one option. Each kind is allowed once, as in Redis; but Valkey, whose option a key's condition is,
     /// allows the same one again.
-    fn take(&mut self, word: &[u8], rest: &mut Rest<'_>, now: u64) -> Result<(), Error> {
+    fn take(&mut self, cx: &Ctx<'_>, word: &[u8], rest: &mut Rest<'_>) -> Result<(), Error> {
         if let Some(condition) = Condition::parse(word, ["NX", "XX"]) {
             return match self.key.replace(condition) {
                 Some(old) if old != condition => Err(Error::Syntax),
@@ -209,7 +209,7 @@ impl SetOptions {
             let error = Error::Text("ERR Only one of FXX or FNX arguments can be specified");
             return if self.field.replace(condition).is_some() { Err(error) } else { Ok(()) };
         }
-        let time = options::time_option(word, now);
+        let time = options::time_option(word, cx.now_ms());
         if time.is_none() && !is(word, "KEEPTTL") {
             return Err(Error::quoting(b"ERR unknown argument: ", word, b""));
         }
@@ -220,7 +220,7 @@ impl SetOptions {
         self.ttl = match time {
             Some((unit, base)) => {
                 let text = rest.next().ok_or(Error::Text("ERR missing expire time"))?;
-                Ttl::At(options::deadline(text, unit, base, "hsetex")?)
+                Ttl::At(options::deadline(cx, text, unit, base, "hsetex")?)
             }
             None => Ttl::Keep,
         };

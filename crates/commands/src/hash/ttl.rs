@@ -70,7 +70,7 @@ enum Outcome {
 fn set_deadlines(cx: &mut Ctx<'_>, base: u64, unit: Unit, command: &'static str) -> Result<(), Error> {
     let (key, argv, now) = (cx.key(1), cx.argv, cx.due_ms());
     check_type(cx, key)?;
-    let at = options::deadline(cx.arg(2), unit, base, command)?;
+    let at = options::deadline(cx, cx.arg(2), unit, base, command)?;
     let (condition, fields_at) = match Condition::parse(cx.arg(3)) {
         Some(condition) => (condition, 4),
         None => (Condition::Always, 3),

@@ -42,6 +42,9 @@ pub enum Fault {
     /// A text that is no number.
     #[error("a number is not written as one")]
     Number,
+    /// A deadline of a field, in Unix milliseconds, that Redis cannot keep.
+    #[error("a field's deadline of {0} ms is too late")]
+    Deadline(u64),
     /// A score that is not a number.
     #[error("a score is not a number")]
     Score,

@@ -51,14 +51,26 @@ pub(crate) fn score(element: Element<'_>) -> Result<f64, Fault> {
     }
 }
 
+/// The last deadline of a field that Redis reads, in Unix milliseconds: it keeps them in 48 bits. Valkey has no such bound.
+pub(crate) const LAST_DEADLINE: u64 = (1 << 48) - 1;
+
+/// Checks that a deadline of a field, written by Redis, is one that Redis has.
+pub(crate) fn check_deadline(deadline: u64) -> Result<(), Fault> {
+    if deadline > LAST_DEADLINE { Err(Fault::Deadline(deadline)) } else { Ok(()) }
+}
+
 /// Checks that deadlines of fields (the third element of each record) ascend, and that those without one, which
-/// have 0, come last.
+/// have 0, come last. None may be after the last one.
 pub(crate) fn check_deadlines(pack: ListpackRef<'_>) -> Result<(), Fault> {
     let mut before = 0;
     for element in pack.iter().skip(2).step_by(3) {
         let deadline = match element {
             Element::Int(0) => u64::MAX,
-            Element::Int(v) => u64::try_from(v).map_err(|_| Fault::Number)?,
+            Element::Int(v) => {
+                let deadline = u64::try_from(v).map_err(|_| Fault::Number)?;
+                check_deadline(deadline)?;
+                deadline
+            }
             Element::Bytes(_) => return Err(Fault::Number),
         };
         if deadline < before {
@@ -71,7 +83,7 @@ pub(crate) fn check_deadlines(pack: ListpackRef<'_>) -> Result<(), Fault> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Fault, check_deadlines, check_records};
+    use super::{Fault, LAST_DEADLINE, check_deadlines, check_records};
     use carnelian_keyspace::encoding::listpack::Listpack;
 
     fn pack<T: AsRef<[u8]>>(texts: impl IntoIterator<Item = T>) -> Listpack {
@@ -103,5 +115,11 @@ mod tests {
         assert_eq!(check_deadlines(pack(["a", "1", "0", "b", "1", "4"]).view()), Err(Fault::Order("hash")));
         assert_eq!(check_deadlines(pack(["a", "1", "x"]).view()), Err(Fault::Number));
         assert_eq!(check_deadlines(pack(["a", "1", "-1"]).view()), Err(Fault::Number));
+        let (last, beyond) = (LAST_DEADLINE.to_string(), (LAST_DEADLINE + 1).to_string());
+        assert_eq!(check_deadlines(pack(["a", "1", &last]).view()), Ok(()));
+        assert_eq!(
+            check_deadlines(pack(["a", "1", &beyond]).view()),
+            Err(Fault::Deadline(LAST_DEADLINE + 1))
+        );
     }
 }

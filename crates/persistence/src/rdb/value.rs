@@ -216,8 +216,8 @@ impl ValueReader {
             Form::TextSortedSet => Part::Scored(cursor.string()?, cursor.text_score()?),
             Form::SortedSet => Part::Scored(cursor.string()?, cursor.binary_score()?),
             Form::Hash => Part::Field { name: cursor.string()?, value: cursor.string()?, deadline: None },
-            Form::RedisHash { .. } => {
-                let deadline = redis_deadline(cursor.length()?, base)?;
+            Form::RedisHash { relative } => {
+                let deadline = redis_deadline(cursor.length()?, relative.then_some(base))?;
                 Part::Field { name: cursor.string()?, value: cursor.string()?, deadline }
             }
             Form::ValkeyHash => {
@@ -231,24 +231,21 @@ impl ValueReader {
     }
 }
 
-/// 0 says that there is none; else it is counted from one before the base.
-fn redis_deadline(written: u64, base: u64) -> Result<Option<u64>, Fault> {
-    let deadline = match (written, base) {
-        (0, _) => return Ok(None),
-        (absolute, 0) => Some(absolute),
-        (relative, base) => base.checked_add(relative - 1),
+/// 0 says that there is none; else, if there is a base, it is counted from one before that. Time 0 means none as well.
+fn redis_deadline(written: u64, base: Option<u64>) -> Result<Option<u64>, Fault> {
+    let deadline = match base {
+        Some(base) if written > 0 => base.checked_add(written - 1).ok_or(Fault::Deadline(u64::MAX))?,
+        _ => written,
     };
-    match deadline.filter(|at| i64::try_from(*at).is_ok()) {
-        Some(at) => Ok(Some(at)),
-        None => Err(Fault::Number),
-    }
+    packed::check_deadline(deadline)?;
+    Ok((deadline > 0).then_some(deadline))
 }
 
-/// -1 says that there is none.
+/// -1 says that there is none. One that Redis's forms cannot hold, in which it may be written again, becomes their last.
 fn valkey_deadline(written: i64) -> Result<Option<u64>, Fault> {
     match written {
         -1 => Ok(None),
-        at => u64::try_from(at).map(Some).map_err(|_| Fault::Number),
+        at => u64::try_from(at).map(|at| Some(at.min(packed::LAST_DEADLINE))).map_err(|_| Fault::Number),
     }
 }
 

@@ -108,8 +108,33 @@ impl fmt::Display for DoubleText {
 /// assert_eq!(format_double(1e22).to_string(), "1e+22");
 /// ```
 pub fn format_double(value: f64) -> DoubleText {
+    format(value, |magnitude, text| match whole(magnitude) {
+        Some(whole) => text.push(itoa::Buffer::new().format(whole).as_bytes()),
+        None => arrange(&Digits::of(magnitude), text),
+    })
+}
+
+/// Formats a double by its shortest digits only: unlike [`format_double`], which writes whole numbers out, this goes over
+/// to an exponent where more than seven zeros would end them. `DEBUG DIGEST` of the servers writes scores so.
+///
+/// ```
+/// use carnelian_resp::number::format_digits;
+/// assert_eq!(format_digits(1e7).to_string(), "10000000");
+/// assert_eq!(format_digits(1e8).to_string(), "1e+8");
+/// assert_eq!(format_digits(-0.0).to_string(), "-0");
+/// ```
+pub fn format_digits(value: f64) -> DoubleText {
+    format(
+        value,
+        |magnitude, text| {
+            if magnitude == 0.0 { text.push(b"0") } else { arrange(&Digits::of(magnitude), text) }
+        },
+    )
+}
+
+/// The sign and what is not finite are written alike; `finite` writes the rest.
+fn format(value: f64, finite: impl FnOnce(f64, &mut DoubleText)) -> DoubleText {
     let mut text = DoubleText::new();
-    let magnitude = value.abs();
     if value.is_sign_negative() && !value.is_nan() {
         text.push(b"-");
     }
@@ -117,10 +142,8 @@ pub fn format_double(value: f64) -> DoubleText {
         text.push(b"nan");
     } else if value.is_infinite() {
         text.push(b"inf");
-    } else if let Some(whole) = whole(magnitude) {
-        text.push(itoa::Buffer::new().format(whole).as_bytes());
     } else {
-        arrange(&Digits::of(magnitude), &mut text);
+        finite(value.abs(), &mut text);
     }
     text
 }

@@ -76,7 +76,7 @@ impl Hash {
         set.for_each(|member, score| {
             let mut one = Hash::default();
             member.with_bytes(|bytes| one.mix(bytes));
-            one.mix(&number::format_double(score));
+            one.mix(&number::format_digits(score));
             self.add(&one.0);
         });
     }

@@ -167,6 +167,12 @@ fn clients_wait_for_the_disk() {
     call(&mut client, "SET a 1");
     assert_eq!(call(&mut client, "WAITAOF 1 0 0"), "*2\r\n:1\r\n:0\r\n");
     assert_eq!(call(&mut client, "WAITAOF 0 1 10"), "*2\r\n:1\r\n:0\r\n");
+    assert_eq!(call(&mut client, "CONFIG SET appendfsync no"), "+OK\r\n");
+    call(&mut client, "SET a 2");
+    assert_eq!(call(&mut client, "WAITAOF 1 0 50"), "*2\r\n:0\r\n:0\r\n");
+    assert_eq!(call(&mut client, "CONFIG SET appendfsync everysec"), "+OK\r\n");
+    assert_eq!(call(&mut client, "WAITAOF 1 0 0"), "*2\r\n:1\r\n:0\r\n");
+    call(&mut client, "SET a 1");
     assert_eq!(call(&mut client, "CONFIG SET appendonly no"), "+OK\r\n");
     assert_eq!(call(&mut client, "WAITAOF 0 1 10"), "*2\r\n:0\r\n:0\r\n");
     assert!(call(&mut client, "WAITAOF 1 0 0").starts_with("-ERR WAITAOF cannot be used"));

@@ -231,11 +231,13 @@ impl State {
         as_path(&[self.config.text(NAME), b".manifest"].concat())
     }
 
-    /// A client waits until its changes are on disk. Its command has run for so long.
+    /// A client waits until its changes are on disk. Its command has run for so long. The sync does not wait for its
+    /// second, but where it is left to the system nobody who waits changes that.
     pub(crate) fn begin_sync_wait(&mut self, slot: usize, command: CommandId, wait: SyncWait, nanos: u64) {
         self.clients.at(slot).flags |= crate::client::ClientFlags::BLOCKED;
         self.persistence.aof.waits.push(SyncWait { command, nanos, ..wait });
-        if let Some(log) = &mut self.persistence.aof.log {
+        let syncs = self.log_policy() != Policy::Never;
+        if let Some(log) = self.persistence.aof.log.as_mut().filter(|_| syncs) {
             log.sync_soon();
         }
     }
